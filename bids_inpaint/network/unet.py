@@ -1,0 +1,101 @@
+"""The 3-D U-Net.
+
+References
+----------
+Manjon J.V. et al., "Blind MRI Brain Lesion Inpainting Using Deep Learning", SASHIMI 2020,
+LNCS 12417:41-49.
+
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpSampling3D
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """Every choice of the architecture.
+
+    Attributes
+    ----------
+    filters : int
+        Of the first level; doubled at each lower one.
+    levels : int
+        Resolutions of the U-Net, the first at half the resolution of the volume.
+    reconstruction_filters : int
+        Of the convolution at full resolution.
+    head : {'direct', 'residual'}
+        Whether the network predicts the image, as in the paper, or its change. The change starts
+        at zero, so that leaving a healthy brain alone needs not be learnt.
+
+    """
+
+    filters: int = 40
+    levels: int = 4
+    reconstruction_filters: int = 8
+    head: Literal['direct', 'residual'] = 'residual'
+
+    @property
+    def multiple(self) -> int:
+        """What X, Y and Z of the input must be divisible by."""
+        return int(2**self.levels)
+
+
+def build_unet(config: UNetConfig) -> keras.Model:
+    """Build the network.
+
+    Parameters
+    ----------
+    config : UNetConfig
+        The architecture.
+
+    Returns
+    -------
+    keras.Model
+        Takes (B, X, Y, Z, 1), normalised T1w, zero outside the brain; X, Y and Z divisible by
+        `config.multiple`. Returns two volumes of that shape, float32: `reconstructed`, the
+        product, and `subvolumes`, the estimate at half resolution put together, for deep
+        supervision.
+
+    """
+    t1w = keras.Input((None, None, None, 1), name='t1w')
+    features = SpaceToDepth(name='space_to_depth')(t1w)
+    skips = []
+    for level in range(config.levels - 1):
+        features = _convolve(features, config.filters * 2**level, f'down_{level}')
+        skips.append(features)
+        features = layers.MaxPooling3D(name=f'pool_{level}')(features)
+    features = _convolve(features, config.filters * 2 ** (config.levels - 1), 'bottom')
+    for level in reversed(range(config.levels - 1)):
+        features = layers.UpSampling3D(name=f'upsample_{level}')(features)
+        features = layers.Concatenate(name=f'skip_{level}')([features, skips[level]])
+        features = _convolve(features, config.filters * 2**level, f'up_{level}')
+    low = _last_convolution(features, 8, 'low_resolution', config)
+    features = TrilinearUpSampling3D(name='upsample_full')(low)
+    features = _convolve(features, config.reconstruction_filters, 'reconstruction')
+    full = _last_convolution(features, 1, 'full_resolution', config)
+    outputs = {'reconstructed': full, 'subvolumes': DepthToSpace(name='depth_to_space')(low)}
+    if config.head == 'residual':
+        outputs = {
+            key: layers.Add(name=key, dtype='float32')([t1w, change])
+            for key, change in outputs.items()
+        }
+    return keras.Model(t1w, outputs, name=f'unet_{config.head}')
+
+
+def _convolve(features: Any, filters: int, name: str) -> Any:
+    """3x3x3 convolution, ReLU, batch normalisation."""
+    features = layers.Conv3D(filters, 3, padding='same', activation='relu', name=name)(features)
+    return layers.BatchNormalization(name=f'{name}_norm')(features)
+
+
+def _last_convolution(features: Any, channels: int, name: str, config: UNetConfig) -> Any:
+    """1x1x1 convolution in float32; zero at the start where it predicts a change."""
+    start = 'zeros' if config.head == 'residual' else 'glorot_uniform'
+    return layers.Conv3D(channels, 1, kernel_initializer=start, name=name, dtype='float32')(
+        features
+    )

@@ -1,0 +1,83 @@
+"""Random changes of training examples, each a function of arrays and a generator.
+
+They vary contrast, brightness, noise and sharpness about what the preprocessing delivers. Input
+and target go through the same change, so that the truth stays true.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Ranges of the changes; intensities in units of the mean of the brain."""
+
+    gain: float = 0.1
+    gamma: tuple[float, float] = (0.8, 1.25)
+    bias: float = 0.08
+    noise_sd: float = 0.03
+    blur_probability: float = 0.3
+    blur_sigma_vox: float = 0.8
+
+
+def change_contrast(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Apply one gain and one power law, which keeps 0 and 1.4 (white matter) where they are."""
+    white = 1.4
+    gain = rng.uniform(1 - config.gain, 1 + config.gain)
+    gamma = rng.uniform(*config.gamma)
+
+    def apply(t1w: NDArray[np.float32]) -> NDArray[np.float32]:
+        scaled = np.maximum(t1w, 0) / np.float32(white)
+        return (gain * white * scaled**gamma).astype(np.float32)
+
+    return apply(pair[0]), apply(pair[1])
+
+
+def add_bias(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Multiply by one smooth field about 1."""
+    shape = pair[0].shape
+    coarse = rng.uniform(1 - config.bias, 1 + config.bias, (3, 3, 3))
+    zoom = [n / 3 for n in shape]
+    field = ndimage.zoom(coarse, zoom, order=1, output=np.float32, grid_mode=True, mode='nearest')
+    return pair[0] * field, pair[1] * field
+
+
+def add_noise(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Add one draw of noise inside the brain: noise is to be kept, not removed."""
+    noise = rng.standard_normal(pair[0].shape, dtype=np.float32)
+    noise *= np.float32(rng.uniform(0, config.noise_sd))
+    brain = pair[0] > 0
+    return np.where(brain, pair[0] + noise, 0), np.where(brain, pair[1] + noise, 0)
+
+
+def blur(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Blur along each axis by its own width, as thick slices do."""
+    if rng.random() > config.blur_probability:
+        return pair
+    sigma = rng.uniform(0, config.blur_sigma_vox, 3)
+    brain = pair[0] > 0
+    first, second = (np.where(brain, ndimage.gaussian_filter(t, sigma), 0) for t in pair)
+    return first, second
+
+
+def augment(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """All changes in turn.
+
+    Parameters
+    ----------
+    pair : two (X, Y, Z) float32
+        Input and target, in units of the mean of the brain, zero outside it.
+    rng : numpy.random.Generator
+        The only source of randomness.
+    config : AugmentConfig
+        The ranges.
+
+    """
+    for change in (change_contrast, add_bias, blur, add_noise):
+        pair = change(pair, rng, config)
+    return pair

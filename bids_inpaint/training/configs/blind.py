@@ -1,0 +1,12 @@
+"""The blind network: lesions simulated on healthy brains, whose truth is known."""
+
+from bids_inpaint.network.unet import UNetConfig
+from bids_inpaint.training.configs import TrainingConfig
+
+
+def get_config() -> TrainingConfig:
+    """Return the config of the weights in `models/blind`.
+
+    32 filters instead of the paper's 40, which take two thirds of the time of each step.
+    """
+    return TrainingConfig(architecture=UNetConfig(filters=32))

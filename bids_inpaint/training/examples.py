@@ -1,0 +1,99 @@
+"""Who is on which side of the split, and the fixed examples to validate and test with."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_inpaint.training.configs import TrainingConfig, data_split
+from bids_inpaint.training.lesions import LesionConfig
+from bids_inpaint.training.pipeline import (
+    Brain,
+    Example,
+    draw_box,
+    find_brains,
+    find_masks,
+    load_brain,
+    load_mask,
+    participant_of,
+    simulate,
+)
+
+Side = Literal['training', 'validation', 'test']
+
+
+def side_of_brain(participant: str) -> Side:
+    """On which side of the split a healthy participant is."""
+    if participant in data_split.TEST_PARTICIPANTS:
+        return 'test'
+    return 'validation' if participant in data_split.VALIDATION_PARTICIPANTS else 'training'
+
+
+def side_of_mask(participant: str) -> Side:
+    """On which side of the split the lesions of a patient are."""
+    if participant in data_split.TEST_MASKS:
+        return 'test'
+    return 'validation' if participant in data_split.VALIDATION_MASKS else 'training'
+
+
+def load_brains(folder: Path, side: Side) -> list[Brain]:
+    """Read the healthy brains of one side of the split."""
+    return [load_brain(p) for p in find_brains(folder) if side_of_brain(participant_of(p)) == side]
+
+
+def load_masks(folder: Path, side: Side) -> list[NDArray[np.bool_]]:
+    """Read the lesion masks of one side of the split."""
+    return [load_mask(p) for p in find_masks(folder) if side_of_mask(participant_of(p)) == side]
+
+
+def draw_examples(
+    brains: Sequence[Brain],
+    masks: Sequence[NDArray[np.bool_]],
+    config: LesionConfig,
+    *,
+    seed: int,
+    per_brain: int,
+) -> Iterator[tuple[Brain, Example]]:
+    """Draw whole volumes with lesions, the same ones at each call.
+
+    Parameters
+    ----------
+    brains, masks
+        To draw from.
+    config : LesionConfig
+        What lesions are like; none of these examples is without.
+    seed : int
+        Of the drawing.
+    per_brain : int
+        Examples of each brain.
+
+    """
+    for brain in brains:
+        for number in range(per_brain):
+            rng = np.random.default_rng((seed, int(brain.participant), number))
+            box = draw_box(brain.t1w.shape, 0, rng)
+            yield brain, simulate(brain, masks, box, rng, config)
+
+
+def validation_examples(
+    brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]], config: TrainingConfig
+) -> list[Example]:
+    """One lesioned volume of each validation brain."""
+    drawn = draw_examples(brains, masks, _always(config.lesions), seed=config.seed, per_brain=1)
+    return [example for _, example in drawn]
+
+
+def test_examples(
+    brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]]
+) -> Iterator[tuple[Brain, Example]]:
+    """Two lesioned volumes of each test brain: the frozen test set of simulated lesions."""
+    return draw_examples(
+        brains, masks, _always(LesionConfig()), seed=data_split.TEST_SEED, per_brain=2
+    )
+
+
+def _always(config: LesionConfig) -> LesionConfig:
+    """Return the same lesions, in every image."""
+    return LesionConfig(**{**vars(config), 'healthy_share': 0.0})

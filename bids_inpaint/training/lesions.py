@@ -1,0 +1,156 @@
+"""Simulate white-matter lesions on healthy brains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionConfig:
+    """Ranges that a simulated lesion is drawn from; pairs are lowest and highest.
+
+    Lengths are in voxels of 1 mm, intensities in shares of the white matter of the same brain.
+    """
+
+    masks_per_image: tuple[int, int] = (1, 3)
+    dots_per_image: tuple[int, int] = (0, 12)
+    dot_radius_vox: tuple[float, float] = (1.0, 4.0)
+    rotation_deg: float = 20.0
+    scale: tuple[float, float] = (0.8, 1.3)
+    shift_vox: float = 12.0
+    warp_vox: float = 3.0
+    intensity: tuple[float, float] = (0.3, 0.95)
+    rim_sigma_vox: tuple[float, float] = (0.4, 1.2)
+    texture: tuple[float, float] = (0.0, 0.06)
+    healthy_share: float = 0.25
+
+
+def place_mask(
+    mask: NDArray[np.bool_],
+    corner: Sequence[int],
+    shape: Sequence[int],
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> NDArray[np.bool_]:
+    """Deform a mask of real lesions, and cut a box out of it.
+
+    Parameters
+    ----------
+    mask : (X, Y, Z) bool
+        Lesions of one patient on the template grid.
+    corner : (3,) int
+        First voxel of the box.
+    shape : (3,) int
+        Voxels along each side of the box.
+    rng : numpy.random.Generator
+        Draws flip, rotation, scale, shift and elastic warp.
+    config : LesionConfig
+        How far each of them goes.
+
+    Returns
+    -------
+    bool
+        The deformed lesions inside the box, of the given shape.
+
+    """
+    angles = rng.uniform(-config.rotation_deg, config.rotation_deg, 3)
+    linear = Rotation.from_euler('xyz', angles, degrees=True).as_matrix()
+    linear /= rng.uniform(*config.scale)
+    if rng.random() < 0.5:
+        linear = linear @ np.diag([-1.0, 1.0, 1.0])
+    centre = (np.asarray(mask.shape) - 1) / 2
+    start = np.asarray(corner) - centre + rng.uniform(-config.shift_vox, config.shift_vox, 3)
+    axes = [np.arange(n, dtype=np.float32) + s for n, s in zip(shape, start, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing='ij')).astype(np.float32)
+    points = np.tensordot(linear.astype(np.float32), points, axes=1)
+    points += centre.astype(np.float32)[:, None, None, None]
+    points += _smooth_displacement(shape, rng, config.warp_vox)
+    placed = ndimage.map_coordinates(mask.astype(np.uint8), points, order=0, prefilter=False)
+    return np.asarray(placed > 0)
+
+
+def draw_dots(
+    allowed: NDArray[np.bool_], rng: np.random.Generator, config: LesionConfig
+) -> NDArray[np.bool_]:
+    """Draw small ellipsoids with their centres in `allowed`; the shape of `allowed`, bool."""
+    drawn = np.zeros(allowed.shape, bool)
+    candidates = np.flatnonzero(allowed)
+    number = rng.integers(config.dots_per_image[0], config.dots_per_image[1] + 1)
+    if not candidates.size or not number:
+        return drawn
+    for index in rng.choice(candidates, number):
+        radii = rng.uniform(*config.dot_radius_vox) * rng.uniform(0.7, 1.4, 3)
+        centre = np.asarray(np.unravel_index(index, allowed.shape))
+        low = np.maximum(np.floor(centre - radii).astype(int), 0)
+        high = np.minimum(np.ceil(centre + radii).astype(int) + 1, allowed.shape)
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        grid = np.ogrid[box]
+        distance = sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, radii, strict=True))
+        drawn[box] |= distance <= 1
+    return drawn
+
+
+def add_lesions(
+    t1w: NDArray[np.float32],
+    lesion_mask: NDArray[np.bool_],
+    white_matter_mean: float,
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Darken the voxels of a mask as lesions are dark on T1w.
+
+    Each connected lesion has an intensity of its own; the rim is soft, so that large lesions
+    have a dark core and dots are pale by partial volume, and the inside has a smooth texture.
+
+    Parameters
+    ----------
+    t1w : (X, Y, Z) float32
+        Healthy T1w.
+    lesion_mask : (X, Y, Z) bool
+        Where.
+    white_matter_mean : float
+        Mean of the white matter of this brain, in the units of `t1w`.
+    rng : numpy.random.Generator
+        Draws intensity, rim and texture.
+    config : LesionConfig
+        The ranges.
+
+    Returns
+    -------
+    lesioned : (X, Y, Z) float32
+        T1w with lesions, never brighter than without.
+    share : (X, Y, Z) float32
+        Share of lesion in each voxel, in [0, 1].
+
+    """
+    labels, number = ndimage.label(lesion_mask)
+    if not number:
+        return t1w, np.zeros(t1w.shape, np.float32)
+    levels = rng.uniform(*config.intensity, number + 1).astype(np.float32)
+    sigma = rng.uniform(*config.rim_sigma_vox)
+    share = ndimage.gaussian_filter(lesion_mask.astype(np.float32), sigma)
+    # Each voxel of the rim takes the intensity of its lesion: a mean, weighted by the same blur.
+    level = ndimage.gaussian_filter(np.where(lesion_mask, levels[labels], 0), sigma)
+    level /= np.maximum(share, 1e-3)
+    noise = ndimage.gaussian_filter(rng.standard_normal(t1w.shape, dtype=np.float32), 1.0)
+    level *= 1 + rng.uniform(*config.texture) / 0.15 * noise
+    share[share < 0.02] = 0
+    lesioned = t1w + share * np.minimum(level * np.float32(white_matter_mean) - t1w, 0)
+    return lesioned.astype(np.float32), share
+
+
+def _smooth_displacement(
+    shape: Sequence[int], rng: np.random.Generator, amplitude_vox: float
+) -> NDArray[np.float32]:
+    """Displacement (3, X, Y, Z), float32, in voxels, with features of about 16 voxels."""
+    coarse = rng.uniform(-amplitude_vox, amplitude_vox, (3, *(n // 16 + 2 for n in shape)))
+    zoom = [n / c for n, c in zip(shape, coarse.shape[1:], strict=True)]
+    fields = [
+        ndimage.zoom(c, zoom, order=1, output=np.float32, grid_mode=True, mode='nearest')
+        for c in coarse
+    ]
+    return np.stack(fields)

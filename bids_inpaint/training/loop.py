@@ -1,0 +1,174 @@
+"""Train one network: checkpoints, log, validation."""
+
+import csv
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_inpaint.evaluation.metrics import lesion_error, psnr
+from bids_inpaint.network.inference import inpaint
+from bids_inpaint.network.losses import lesion_weighted_mse
+from bids_inpaint.network.unet import build_unet
+from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.pipeline import Batches, Brain, Example
+from bids_inpaint.training.schedule import ConstantThenLinear
+
+CHECKPOINT_FILE = 'checkpoint.npz'
+LOG_FILE = 'log.csv'
+
+
+def compile_network(config: TrainingConfig) -> keras.Model:
+    """Build the network of a config, with losses and optimiser."""
+    keras.utils.set_random_seed(config.seed)
+    policy = 'mixed_bfloat16' if config.mixed_precision else 'float32'
+    keras.mixed_precision.set_dtype_policy(policy)
+    network = build_unet(config.architecture)
+    keras.mixed_precision.set_dtype_policy('float32')
+    loss = lesion_weighted_mse(config.lesion_weight)
+    network.compile(
+        keras.optimizers.Adam(
+            ConstantThenLinear(config.learning_rate, config.steps, config.decay_share)
+        ),
+        loss={'reconstructed': loss, 'subvolumes': loss},
+        # XLA has no fast 3-D convolution on a CPU: four times as long a step.
+        jit_compile='auto' if keras.distribution.list_devices('gpu') else False,
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def save_checkpoint(network: keras.Model, path: Path) -> None:
+    """Write weights and optimiser state under a temporary name, then rename."""
+    arrays = {f'network/{v.path}': keras.ops.convert_to_numpy(v) for v in network.variables}
+    for i, variable in enumerate(network.optimizer.variables):
+        arrays[f'optimizer/{i}'] = keras.ops.convert_to_numpy(variable)
+    temporary = path.with_name(f'.{path.name}')
+    with temporary.open('wb') as stream:
+        np.savez(stream, **arrays)
+    temporary.replace(path)
+
+
+def load_checkpoint(network: keras.Model, path: Path) -> int:
+    """Read weights and optimiser state; return the number of steps that were done."""
+    with np.load(path, allow_pickle=False) as arrays:
+        for variable in network.variables:
+            variable.assign(arrays[f'network/{variable.path}'])
+        for i, variable in enumerate(network.optimizer.variables):
+            variable.assign(arrays[f'optimizer/{i}'])
+    return int(network.optimizer.iterations)
+
+
+def validate(network: keras.Model, examples: Sequence[Example], multiple: int) -> dict[str, float]:
+    """Lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
+    errors, fidelity = [], []
+    for example in examples:
+        predicted = inpaint(network, example.lesioned, example.target > 0, multiple=multiple)
+        errors.append(lesion_error(example.target, predicted, example.lesioned, example.share > 0))
+        fidelity.append(
+            psnr(example.target, np.where(example.share > 0, example.target, predicted))
+        )
+    return {'lesion_error': float(np.mean(errors)), 'psnr_outside': float(np.mean(fidelity))}
+
+
+class Progress(keras.callbacks.Callback):
+    """Writes the checkpoint and a line of the log every `interval` steps."""
+
+    def __init__(
+        self,
+        folder: Path,
+        examples: Sequence[Example],
+        *,
+        first: int,
+        interval: int,
+        multiple: int,
+    ) -> None:
+        super().__init__()
+        self.folder, self.examples, self.first = folder, examples, first
+        self.interval, self.multiple = interval, multiple
+        self.losses: list[float] = []
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep the loss; now and then validate, write and begin anew."""
+        self.losses.append(float((logs or {})['loss']))
+        step = self.first + batch + 1
+        if step % self.interval and step != self.params['steps'] + self.first:
+            return
+        seconds = (time.monotonic() - self.started) / len(self.losses)
+        row = {
+            'step': step,
+            'loss': float(np.mean(self.losses)),
+            'seconds_per_step': round(seconds, 3),
+            **validate(self.model, self.examples, self.multiple),
+        }
+        save_checkpoint(self.model, self.folder / CHECKPOINT_FILE)
+        _append_row(self.folder / LOG_FILE, row)
+        # The mean that Keras shows runs over all steps so far; ours is of the interval.
+        self.losses, self.started = [], time.monotonic()
+        self.model.reset_metrics()
+
+
+def train(
+    config: TrainingConfig,
+    brains: Sequence[Brain],
+    masks: Sequence[NDArray[np.bool_]],
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    interval: int = 250,
+) -> keras.Model:
+    """Train, or go on with a training that was stopped.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        How.
+    brains, masks
+        To train with.
+    examples : sequence of Example
+        Whole volumes to validate with.
+    folder : Path
+        For checkpoint and log; what is there is gone on with.
+    interval : int
+        Steps between checkpoints.
+
+    Returns
+    -------
+    keras.Model
+        As it is after the last step.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network = compile_network(config)
+    checkpoint = folder / CHECKPOINT_FILE
+    first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
+    batches = Batches(brains, masks, config, first=first)
+    if len(batches) <= 0:
+        return network
+    progress = Progress(
+        folder, examples, first=first, interval=interval, multiple=config.architecture.multiple
+    )
+    network.fit(
+        batches,
+        epochs=1,
+        shuffle=False,
+        callbacks=[progress],
+        verbose=1 if os.isatty(1) else 0,
+    )
+    return network
+
+
+def _append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a CSV file, with a head if it is new."""
+    new = not path.exists()
+    with path.open('a', newline='') as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

@@ -1,0 +1,190 @@
+"""From BIDS derivatives in template space to training batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_inpaint.image.template import SPACE, load_template
+from bids_inpaint.image.volume import load
+from bids_inpaint.training.augment import augment
+from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
+
+# Template probability above which a voxel's tissue is taken for granted.
+_SURE_PROBABILITY = 0.9
+
+
+@dataclass(frozen=True)
+class Brain:
+    """A healthy brain on the template grid.
+
+    Attributes
+    ----------
+    participant : str
+        Label, without `sub-`.
+    t1w : (X, Y, Z) float16
+        In units of the mean of the brain, zero outside it.
+    white_matter_mean : float
+        Median of voxels that are white matter for sure.
+    white_matter_lowest : float
+        Half way between grey and white matter: above it lesions may lie.
+
+    """
+
+    participant: str
+    t1w: NDArray[np.float16]
+    white_matter_mean: float
+    white_matter_lowest: float
+
+
+class Example(NamedTuple):
+    """What one training example consists of, each (X, Y, Z) float32 on the same voxels."""
+
+    lesioned: NDArray[np.float32]
+    target: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+
+def participant_of(path: Path) -> str:
+    """Participant label of a BIDS file name, without `sub-`."""
+    return path.name.split('_')[0].removeprefix('sub-')
+
+
+def find_brains(folder: Path) -> list[Path]:
+    """Preprocessed T1w of a derivative dataset of this app, in template space, sorted."""
+    found = sorted(folder.glob(f'sub-*/**/*_space-{SPACE}_desc-preproc_T1w.nii.gz'))
+    if not found:
+        msg = f'{folder}: no file *_space-{SPACE}_desc-preproc_T1w.nii.gz, as this app writes'
+        raise FileNotFoundError(msg)
+    return found
+
+
+def find_masks(folder: Path) -> list[Path]:
+    """Lesion masks of a derivative dataset, in template space, sorted."""
+    found = sorted(folder.glob(f'sub-*/**/*_space-{SPACE}_label-lesion_mask.nii.gz'))
+    if not found:
+        msg = f'{folder}: no file *_space-{SPACE}_label-lesion_mask.nii.gz'
+        raise FileNotFoundError(msg)
+    return found
+
+
+def load_brain(path: Path) -> Brain:
+    """Read a preprocessed T1w, and measure its tissues."""
+    t1w = load(path).data
+    template = load_template()
+    white = float(np.median(t1w[(template.white_matter > _SURE_PROBABILITY) & (t1w > 0)]))
+    grey = float(np.median(t1w[(template.grey_matter > _SURE_PROBABILITY) & (t1w > 0)]))
+    return Brain(participant_of(path), t1w.astype(np.float16), white, (white + grey) / 2)
+
+
+def load_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a lesion mask on the template grid."""
+    return load(path).data > 0.5
+
+
+def simulate(
+    brain: Brain,
+    masks: Sequence[NDArray[np.bool_]],
+    box: tuple[slice, slice, slice],
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> Example:
+    """Put lesions into a box of a healthy brain.
+
+    Parameters
+    ----------
+    brain : Brain
+        Who.
+    masks : sequence of (X, Y, Z) bool
+        Lesions to draw from, on the template grid.
+    box : three slices
+        Which voxels; start and stop given.
+    rng : numpy.random.Generator
+        The only source of randomness.
+    config : LesionConfig
+        What lesions are like.
+
+    """
+    t1w = brain.t1w[box].astype(np.float32)
+    if rng.random() < config.healthy_share:
+        return Example(t1w, t1w, np.zeros_like(t1w))
+    allowed = t1w > brain.white_matter_lowest
+    corner = [s.start for s in box]
+    lesions = draw_dots(allowed, rng, config)
+    for _ in range(rng.integers(config.masks_per_image[0], config.masks_per_image[1] + 1)):
+        mask = masks[int(rng.integers(len(masks)))]
+        lesions |= place_mask(mask, corner, t1w.shape, rng, config)
+    lesioned, share = add_lesions(t1w, lesions & allowed, brain.white_matter_mean, rng, config)
+    return Example(lesioned, t1w, share)
+
+
+@cache
+def _white_matter_voxels() -> NDArray[np.int64]:
+    """Return the indices (N, 3) of the template's white matter."""
+    return np.argwhere(load_template().white_matter > _SURE_PROBABILITY)
+
+
+def draw_box(
+    shape: tuple[int, int, int], size: int, rng: np.random.Generator
+) -> tuple[slice, slice, slice]:
+    """Draw a cube of `size` voxels around a voxel of white matter; the whole volume if 0."""
+    if not size:
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+    centres = _white_matter_voxels()
+    corner = centres[rng.integers(len(centres))] - size // 2
+    x, y, z = (int(v) for v in np.clip(corner, 0, np.asarray(shape) - size))
+    return slice(x, x + size), slice(y, y + size), slice(z, z + size)
+
+
+class Batches(keras.utils.PyDataset):
+    """Training batches, each drawn from the seed and its own number, in any order.
+
+    Parameters
+    ----------
+    brains, masks
+        To draw from.
+    config : TrainingConfig
+        How.
+    first : int
+        Number of the first batch: a training that was stopped goes on with the batches that it
+        would have had.
+
+    """
+
+    def __init__(
+        self,
+        brains: Sequence[Brain],
+        masks: Sequence[NDArray[np.bool_]],
+        config: TrainingConfig,
+        *,
+        first: int = 0,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
+        self.brains, self.masks, self.config, self.first = brains, masks, config, first
+
+    def __len__(self) -> int:
+        """Batches left."""
+        return self.config.steps - self.first
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """One batch: (B, X, Y, Z, 1), and the targets (B, X, Y, Z, 2) of both outputs."""
+        number = (self.first + index) * self.config.batch_size
+        examples = [self._example(number + i) for i in range(self.config.batch_size)]
+        inputs = np.stack([e.lesioned for e in examples])[..., None]
+        targets = np.stack([np.stack([e.target, e.share], axis=-1) for e in examples])
+        return inputs, {'reconstructed': targets, 'subvolumes': targets}
+
+    def _example(self, number: int) -> Example:
+        rng = np.random.default_rng((self.config.seed, number))
+        brain = self.brains[int(rng.integers(len(self.brains)))]
+        box = draw_box(brain.t1w.shape, self.config.crop_vox, rng)
+        example = simulate(brain, self.masks, box, rng, self.config.lesions)
+        pair = augment((example.lesioned, example.target), rng, self.config.augment)
+        flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
+        return Example(*(np.ascontiguousarray(v[flip]) for v in (*pair, example.share)))
