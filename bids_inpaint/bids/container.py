@@ -1,0 +1,44 @@
+"""Whether the program runs in a container, and which."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+TAG_VARIABLE = 'BIDS_INPAINT_CONTAINER_TAG'  # set by the recipe that builds the image
+_APPTAINER_VARIABLES = ('APPTAINER_CONTAINER', 'SINGULARITY_CONTAINER')
+# How a folder of the host is made visible inside, by type of container.
+MOUNT_OPTIONS = {'docker': '-v', 'podman': '-v', 'singularity': '-B'}
+
+
+def container_type(root: Path = Path('/'), environ: Mapping[str, str] = os.environ) -> str | None:
+    """Type of the container around this process, or None.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the file system.
+    environ : mapping of str to str
+        Environment variables.
+
+    Returns
+    -------
+    type : str or None
+        A key of `MOUNT_OPTIONS`. Apptainer goes by its older name, which BIDS uses.
+
+    """
+    # Apptainer first: an image made for Docker keeps its marks when Apptainer runs it.
+    if (root / '.singularity.d').exists() or any(name in environ for name in _APPTAINER_VARIABLES):
+        return 'singularity'
+    if (root / '.dockerenv').exists():
+        return 'docker'
+    if (root / 'run/.containerenv').exists():
+        return 'podman'
+    return None
+
+
+def container_facts(
+    root: Path = Path('/'), environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Type and tag of the container, as `Container` in `GeneratedBy` has them; or nothing."""
+    facts = {'Type': container_type(root, environ), 'Tag': environ.get(TAG_VARIABLE)}
+    return {key: value for key, value in facts.items() if value}

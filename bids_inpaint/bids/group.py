@@ -1,0 +1,119 @@
+"""One table of all participants' QC numbers."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bids_inpaint.bids.atomic import write_text
+from bids_inpaint.bids.names import KINDS
+from bids_inpaint.bids.sidecars import write_json
+from bids_inpaint.errors import BidsInpaintError
+
+GROUP_TABLE = 'group_T1w.tsv'
+MISSING = 'n/a'  # BIDS' word for a value that there is none of
+
+# What the columns mean; of another column of the QC files, only its name is known.
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    'participant_id': {'Description': 'Participant'},
+    'session_id': {'Description': 'Session, n/a if the dataset has none'},
+    'source': {'Description': 'Entities of the T1w image'},
+    'outside_correlation': {
+        'Description': 'Pearson correlation of inpainted and source image, outside the lesions'
+    },
+    'control_correlation': {
+        'Description': 'The same for the source taken to the template and back, without network'
+    },
+    'change_volume_mm3': {
+        'Description': 'Volume of the voxels that were changed',
+        'Units': 'mm^3',
+    },
+    'lesion_count': {'Description': 'Number of lesions in the lesion map'},
+    'lesion_volume_mm3': {'Description': 'Volume of the lesion map', 'Units': 'mm^3'},
+    'registration_similarity': {
+        'Description': 'Similarity of the registered image and the template'
+    },
+    'affine_determinant': {
+        'Description': 'Determinant of the affine from T1w to template: ratio of volumes'
+    },
+}
+
+_QC_NAME = re.compile(r'(?P<source>sub-[^_]+(?:_.+)?)_desc-inpaint_qc\.json')
+
+
+def write_group_table(output_dir: Path) -> Path:
+    """Gather the QC files of a derivative dataset into `group_T1w.tsv` and its data dictionary.
+
+    One row per scan, in the order of their names, numbers within them counted; a column for
+    every name that occurs in any of the files, `n/a` where a scan has none.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Derivative dataset, of which participants were processed.
+
+    Returns
+    -------
+    table : Path
+
+    Raises
+    ------
+    BidsInpaintError
+        If there is no QC file, or one that is not a flat JSON object.
+
+    """
+    kind = KINDS['qc']
+    pattern = f'*_desc-{dict(kind.entities)["desc"]}_{kind.suffix}{kind.extension}'
+    files = [
+        *output_dir.glob(f'sub-*/anat/{pattern}'),
+        *output_dir.glob(f'sub-*/*/anat/{pattern}'),
+    ]
+    if not files:
+        msg = (
+            f'no {pattern} in the anat folders of {output_dir}: run the participant level on the '
+            f'same output folder first'
+        )
+        raise BidsInpaintError(msg)
+    rows = [_read_row(path) for path in sorted(files, key=lambda path: _natural(path.name))]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    write_json(output_dir / 'group_T1w.json', _dictionary(columns))
+    return write_text(output_dir / GROUP_TABLE, ''.join('\t'.join(line) + '\n' for line in lines))
+
+
+def _read_row(path: Path) -> dict[str, Any]:
+    """Read one QC file, with what its name tells in front."""
+    try:
+        numbers = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        msg = f'QC file {path} must be readable JSON: {error}. Process its scan again'
+        raise BidsInpaintError(msg) from error
+    if not isinstance(numbers, dict) or any(isinstance(v, dict | list) for v in numbers.values()):
+        msg = f'QC file {path} must hold one flat JSON object. Process its scan again'
+        raise BidsInpaintError(msg)
+    name = _QC_NAME.fullmatch(path.name)
+    source = name['source'] if name else path.stem
+    entities = dict(part.split('-', 1) for part in source.split('_') if '-' in part)
+    session = entities.get('ses')
+    return {
+        'participant_id': f'sub-{entities.get("sub")}',
+        'session_id': f'ses-{session}' if session else None,
+        'source': source,
+        **numbers,
+    }
+
+
+def _cell(value: Any) -> str:
+    """Write a value as BIDS has it in a table; tabs and line ends would break the row."""
+    return MISSING if value is None or value == '' else ' '.join(str(value).split())
+
+
+def _dictionary(columns: Iterable[str]) -> dict[str, Any]:
+    """Describe the columns of the table."""
+    return {name: COLUMNS.get(name, {'Description': name.replace('_', ' ')}) for name in columns}
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sort key by which sub-2 comes before sub-10."""
+    return [(int(part), '') if part.isdigit() else (-1, part) for part in re.split(r'(\d+)', text)]

@@ -1,0 +1,99 @@
+"""JSON files that say how an image was made."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+from bids_inpaint.bids.atomic import write_text
+from bids_inpaint.bids.names import KINDS, NATIVE_SPACE, TEMPLATE_SPACE
+from bids_inpaint.bids.scan import Scan
+
+SOURCE_LINK = 'raw'  # name of the input dataset in DatasetLinks
+
+# Where the template is defined, for SpatialReference.
+TEMPLATE_URI = 'https://doi.org/10.1016/S1053-8119(09)70884-5'
+
+
+def source_uri(scan: Scan) -> str:
+    """BIDS URI of the T1w image itself: `bids:raw:sub-01/anat/sub-01_T1w.nii.gz`."""
+    return f'bids:{SOURCE_LINK}:{scan.relative_path}'
+
+
+def derivative_uri(path: PurePosixPath) -> str:
+    """BIDS URI of a file of the derivative dataset, from its path within it."""
+    return f'bids::{path}'
+
+
+def image_sidecar(
+    scan: Scan,
+    kind: str,
+    *,
+    space: str,
+    sources: Sequence[str],
+    skull_stripped: bool,
+    parameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe an image of the derivative dataset.
+
+    Parameters
+    ----------
+    scan : Scan
+        What it was made from; in native space, its grid is the image's.
+    kind : str
+        A key of `bids_inpaint.bids.names.KINDS`.
+    space : str
+        'T1w' or 'MNI152NLin2009aSym'.
+    sources : sequence of str
+        BIDS URIs, of `source_uri` and `derivative_uri`.
+    skull_stripped : bool
+        Whether what is outside the brain is zero.
+    parameters : mapping
+        Whatever else is to be known: parameters of each step, model, device, time; `Type` of
+        a mask ('Brain', 'Lesion').
+
+    Returns
+    -------
+    sidecar : dict
+        For `write_json`.
+
+    Raises
+    ------
+    ValueError
+        If the space is neither of the two.
+
+    """
+    references = {NATIVE_SPACE: source_uri(scan), TEMPLATE_SPACE: TEMPLATE_URI}
+    if space not in references:
+        msg = f'space must be one of {", ".join(references)}, is {space!r}'
+        raise ValueError(msg)
+    return {
+        'Description': KINDS[kind].description,
+        'Sources': list(sources),
+        'SpatialReference': references[space],
+        'SkullStripped': skull_stripped,
+        **parameters,
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a JSON file atomically, and return its path.
+
+    Paths become text, NumPy scalars numbers, and what is not finite null, for which JSON has a
+    name.
+    """
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + '\n')
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    number = value.item() if hasattr(value, 'item') else value
+    return None if isinstance(number, float) and not math.isfinite(number) else number
