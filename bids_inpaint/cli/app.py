@@ -1,0 +1,141 @@
+"""The program: settings, scans, work, exit status."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import tomli_w
+
+from bids_inpaint.bids.atomic import write_text
+from bids_inpaint.bids.dataset import check_output_is_ours, write_dataset_files
+from bids_inpaint.bids.group import write_group_table
+from bids_inpaint.bids.names import check_distinct
+from bids_inpaint.bids.scan import Scan
+from bids_inpaint.cli.environment import configure_logging, prepare_environment
+from bids_inpaint.cli.listing import format_table, list_plan, list_scans
+from bids_inpaint.cli.parser import parse_arguments
+from bids_inpaint.cli.resolve import check_writable, resolve_settings
+from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.settings import Settings
+
+if TYPE_CHECKING:
+    from bids_inpaint.workflows.execute import Failure
+
+LOGGER = logging.getLogger(__name__)
+
+SUCCESS = 0
+SOME_FAILED = 1
+UNUSABLE = 2  # what argparse exits with, too
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments without the program's name; None for those of the process.
+
+    Returns
+    -------
+    status : int
+        0: all scans were processed. 1: some failed, all others were finished. 2: nothing was
+        begun, as arguments, input or output are not usable. Wrong options and `--help` raise
+        SystemExit, as argparse does.
+
+    """
+    arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+    configure_logging(arguments.verbosity)
+    try:
+        settings = resolve_settings(arguments)
+        if settings.analysis_level == 'group':
+            return _run_group(settings)
+        return _run_participant(settings)
+    except BidsInpaintError as error:
+        LOGGER.critical('%s', error)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        LOGGER.warning('interrupted; the same command goes on where this one stopped')
+        return INTERRUPTED
+
+
+def _run_participant(settings: Settings) -> int:
+    """Process the T1w images of participants."""
+    scans = _find_scans(settings)
+    if settings.dry_run:
+        sys.stdout.write(list_plan(scans, settings) + '\n')
+        return SUCCESS
+    LOGGER.info('%s', list_scans(scans, settings))
+    _prepare_output(settings)
+    check_writable(settings.run_work_dir, what='working folder')
+    prepare_environment(settings)
+    # Only here: nipype, ANTs and TensorFlow take seconds to load and read the environment.
+    from bids_inpaint.workflows.execute import run_participants
+
+    failures = run_participants(settings, scans)
+    if not failures:
+        LOGGER.info('all of %d T1w images done; see %s', len(scans), settings.output_dir)
+        return SUCCESS
+    LOGGER.error(
+        '%d of %d T1w images failed:\n%s', len(failures), len(scans), _failure_table(failures)
+    )
+    return SOME_FAILED
+
+
+def _run_group(settings: Settings) -> int:
+    """Gather the QC of all participants."""
+    if settings.dry_run:
+        sys.stdout.write(f'would write group_T1w.tsv to {settings.output_dir}\n')
+        return SUCCESS
+    if not settings.output_dir.is_dir():
+        msg = (
+            f'output folder does not exist: {settings.output_dir}: run the participant level on '
+            f'the same output folder first'
+        )
+        raise BidsInpaintError(msg)
+    check_output_is_ours(settings.output_dir)
+    check_writable(settings.output_dir, what='output folder')
+    LOGGER.info('wrote %s', write_group_table(settings.output_dir))
+    _write_config(settings)
+    return SUCCESS
+
+
+def _find_scans(settings: Settings) -> list[Scan]:
+    """Find what to process, and make sure that all of it can be told apart in the output."""
+    # Only here: pybids and pandas take a moment to load, which --help is not to wait for.
+    from bids_inpaint.bids.discovery import find_t1w
+
+    scans = find_t1w(
+        settings.bids_dir,
+        participant_label=settings.participant_label,
+        session_label=settings.session_label,
+        filters=settings.bids_filters,
+        database_dir=settings.bids_database_dir,
+        validate=not settings.skip_bids_validation,
+    )
+    check_distinct(scans, output_spaces=settings.output_spaces)
+    return scans
+
+
+def _prepare_output(settings: Settings) -> None:
+    """Make the output folder a dataset, and note the run's configuration in it."""
+    check_output_is_ours(settings.output_dir)
+    check_writable(settings.output_dir, what='output folder')
+    write_dataset_files(settings.output_dir, bids_dir=settings.bids_dir)
+    _write_config(settings)
+
+
+def _write_config(settings: Settings) -> None:
+    """Write `logs/<run>/config.toml`."""
+    write_text(settings.run_log_dir / 'config.toml', tomli_w.dumps(settings.to_dict()))
+
+
+def _failure_table(failures: Sequence['Failure']) -> str:
+    """Lay out which scan failed, where, why, and which file tells more."""
+    header = ('scan', 'step', 'reason', 'crash file')
+    return format_table(
+        header,
+        [(f.scan.name, f.step, f.reason, str(f.crash_file or '')) for f in failures],
+    )
