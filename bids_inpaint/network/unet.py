@@ -7,42 +7,13 @@ LNCS 12417:41-49.
 
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import layers
 
+from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpSampling3D
-
-
-@dataclass(frozen=True, kw_only=True)
-class UNetConfig:
-    """Every choice of the architecture.
-
-    Attributes
-    ----------
-    filters : int
-        Of the first level; doubled at each lower one.
-    levels : int
-        Resolutions of the U-Net, the first at half the resolution of the volume.
-    reconstruction_filters : int
-        Of the convolution at full resolution.
-    head : {'direct', 'residual'}
-        Whether the network predicts the image, as in the paper, or its change. The change starts
-        at zero, so that leaving a healthy brain alone needs not be learnt.
-
-    """
-
-    filters: int = 40
-    levels: int = 4
-    reconstruction_filters: int = 8
-    head: Literal['direct', 'residual'] = 'residual'
-
-    @property
-    def multiple(self) -> int:
-        """What X, Y and Z of the input must be divisible by."""
-        return int(2**self.levels)
 
 
 def build_unet(config: UNetConfig) -> keras.Model:

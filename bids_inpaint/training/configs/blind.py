@@ -1,6 +1,6 @@
 """The blind network: lesions simulated on healthy brains, whose truth is known."""
 
-from bids_inpaint.network.unet import UNetConfig
+from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.training.configs import TrainingConfig
 
 

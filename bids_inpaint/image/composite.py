@@ -1,0 +1,57 @@
+"""Decide where a network's change is meant, and keep it there."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+# A change falls to nothing over this many voxels beyond its mask's core.
+_TAPER_VOX = 2
+
+
+def change_weights(
+    difference: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    *,
+    edge_threshold: float,
+    core_threshold: float,
+) -> NDArray[np.float32]:
+    """Weigh each voxel's change: 1 in a lesion, 0 outside, a taper between.
+
+    Parameters
+    ----------
+    difference : (X, Y, Z) float32
+        Inpainted minus given volume, in units of the mean of the brain.
+    brain_mask : (X, Y, Z) bool
+        Nothing outside it changes.
+    edge_threshold : float
+        Voxels whose absolute difference exceeds it are changed ...
+    core_threshold : float
+        ... where they are connected to one that exceeds this.
+
+    Returns
+    -------
+    (X, Y, Z) float32
+        In [0, 1]; not 0 is the change mask.
+
+    """
+    size = np.abs(difference)
+    core = (size > core_threshold) & brain_mask
+    edge = (size > edge_threshold) & brain_mask
+    changed = ndimage.binary_propagation(
+        core, structure=ndimage.generate_binary_structure(3, 3), mask=edge
+    )
+    weights = changed.astype(np.float32)
+    grown = changed
+    for step in range(1, _TAPER_VOX + 1):
+        wider = ndimage.binary_dilation(grown) & brain_mask
+        weights[wider & ~grown] = 1 - step / (_TAPER_VOX + 1)
+        grown = wider
+    return weights
+
+
+def composite(
+    t1w: NDArray[np.float32], inpainted: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Take a share of the inpainted volume in each voxel; exactly the given one where it is 0."""
+    mixed = t1w + weights * (inpainted - t1w)
+    return np.asarray(np.where(weights > 0, mixed, t1w), dtype=np.float32)

@@ -1,0 +1,71 @@
+"""Find lesions in what a network changed."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_SURE_PROBABILITY = 0.9
+# Voxels that touch by a face, an edge or a corner belong to one lesion.
+_CONNECTIVITY = ndimage.generate_binary_structure(3, 3)
+
+
+def white_matter_of(
+    inpainted: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    grey_probability: NDArray[np.float32],
+    white_probability: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Find the white matter of an inpainted volume.
+
+    Parameters
+    ----------
+    inpainted : (X, Y, Z) float32
+        Lesion-free T1w on the template grid; lesions are as bright as white matter in it.
+    brain_mask : (X, Y, Z) bool
+        Where to look.
+    grey_probability, white_probability : (X, Y, Z) float32
+        Of the template. They tell how bright the tissues of this brain are, where they are sure.
+
+    Returns
+    -------
+    (X, Y, Z) bool
+        Voxels brighter than half way between the medians of grey and white matter.
+
+    """
+    grey, white = (
+        np.median(inpainted[brain_mask & (probability > _SURE_PROBABILITY)])
+        for probability in (grey_probability, white_probability)
+    )
+    return brain_mask & (inpainted > (grey + white) / 2)
+
+
+def map_lesions(
+    difference: NDArray[np.float32],
+    white_matter: NDArray[np.bool_],
+    *,
+    threshold: float,
+    min_size_vox: float,
+) -> NDArray[np.bool_]:
+    """Find lesions: large absolute differences in white matter, without small specks.
+
+    Parameters
+    ----------
+    difference : (X, Y, Z) float32
+        Inpainted minus given volume, in units of the mean of the brain.
+    white_matter : (X, Y, Z) bool
+        Of the inpainted volume.
+    threshold : float
+        In the units of `difference`.
+    min_size_vox : float
+        Lesions of fewer voxels are left out.
+
+    """
+    labels, _ = ndimage.label((np.abs(difference) > threshold) & white_matter, _CONNECTIVITY)
+    large = np.bincount(labels.ravel()) >= min_size_vox
+    large[0] = False
+    return np.asarray(large[labels])
+
+
+def count_lesions(lesion_mask: NDArray[np.bool_]) -> int:
+    """Count connected lesions."""
+    return int(ndimage.label(lesion_mask, _CONNECTIVITY)[1])
