@@ -1,0 +1,180 @@
+"""Find roughly where the brain is in a head: rotation, scale and place, without a first guess.
+
+For each of a few rotations and scales the best translation is found over the whole field of view
+at once, by masked normalised cross-correlation in Fourier space. It costs about a second and does
+not care for necks, cropped fields of view or a wrong origin, which mislead centres of mass.
+
+References
+----------
+Padfield D., "Masked object registration in the Fourier domain", IEEE Trans. Image Process. 2012,
+21(5):2706-2718; here with a mask on the template only.
+
+"""
+
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import nibabel as nb
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+from scipy.spatial.transform import Rotation
+
+from bids_inpaint.image.head import FWHM_PER_SIGMA
+from bids_inpaint.image.resample import Grid, resample
+from bids_inpaint.image.template import AFFINE, load_template
+from bids_inpaint.image.volume import Volume
+
+# The template brain is surrounded by this much of dark rim (fluid and skull): the rim keeps the
+# scalp out, and with it a wrong scale.
+RIM_MM = 6
+# Coarse enough to be quick and smooth; wide enough that a head with neck does not wrap around.
+_SPACING_MM = 7.0
+_GRID_SIZE = 50
+# Middle of the template's brain (RAS mm).
+_BRAIN_CENTRE_MM = np.array([0.0, -18.0, 8.0])
+_FOREGROUND = 0.3  # of the median of the head
+_LEAST_VARIANCE = 1e-3  # of the largest; below it there is nothing to correlate
+
+
+class Pose(NamedTuple):
+    """How a T1w lies relative to the template: degrees about x, y and z, and a scale."""
+
+    pitch: float
+    roll: float
+    yaw: float
+    scale: float
+
+
+class PoseMatch(NamedTuple):
+    """`score`: correlation within the template's brain and rim; `xfm`: T1w to template RAS mm."""
+
+    score: float
+    pose: Pose
+    xfm: NDArray[np.float64]
+
+
+# Brains of adults are scaled by 1.0 to 1.25 on each axis to fit the template.
+_USUAL_POSES = tuple(
+    Pose(*p) for p in product((-20, 0, 20), (-15, 0, 15), (-15, 0, 15), (1.05, 1.2))
+)
+_WIDE_POSES = tuple(
+    Pose(*p) for p in product((-45, -15, 15, 45), (-30, 0, 30), (-30, 0, 30), (0.9, 1.05, 1.2))
+)
+_STEPS = (Pose(8, 8, 8, 0.06), Pose(4, 4, 4, 0.03))
+_SCALE_LIMITS = (0.8, 1.5)
+
+
+class _Target(NamedTuple):
+    """Fourier transforms (conjugate) of the template's brain and of its mask, and the grid."""
+
+    brain: NDArray[np.complex64]
+    mask: NDArray[np.complex64]
+    n_voxels: int
+    grid: Grid
+
+
+def brain_and_rim() -> NDArray[np.bool_]:
+    """Mask of the template's brain and of a rim around it, (182, 218, 182) bool."""
+    distance = ndimage.distance_transform_edt(~load_template().brain_mask)
+    return np.asarray(distance <= RIM_MM)
+
+
+@cache
+def _target() -> _Target:
+    affine = np.diag([_SPACING_MM] * 3 + [1.0])
+    affine[:3, 3] = _BRAIN_CENTRE_MM - _SPACING_MM * (_GRID_SIZE - 1) / 2
+    grid = Grid((_GRID_SIZE,) * 3, affine)
+    smooth = ndimage.gaussian_filter(load_template().t1w, _SPACING_MM / FWHM_PER_SIGMA)
+    brain = resample(Volume(smooth, AFFINE), grid, np.eye(4))
+    mask = resample(Volume(brain_and_rim().astype(np.float32), AFFINE), grid, np.eye(4)) > 0.5
+    brain = np.where(mask, brain - brain[mask].mean(), 0)
+    brain /= np.linalg.norm(brain)
+    return _Target(
+        np.conj(fft.rfftn(brain)),
+        np.conj(fft.rfftn(mask.astype(np.float32))),
+        int(mask.sum()),
+        grid,
+    )
+
+
+def find_pose(head: Volume, *, wide: bool = False) -> PoseMatch:
+    """Find the pose of the brain in a head.
+
+    Parameters
+    ----------
+    head : Volume
+        (X, Y, Z) float32, isotropic voxels of a few millimetres, flat field, in units of the
+        median of the head.
+    wide : bool
+        Search rotations up to 45 degrees and smaller scales too, in thrice the time.
+
+    """
+    spacing_mm = float(nb.affines.voxel_sizes(head.affine)[0])
+    blur_mm = np.sqrt(max(_SPACING_MM**2 - spacing_mm**2, 0))
+    smooth = ndimage.gaussian_filter(head.data, blur_mm / FWHM_PER_SIGMA / spacing_mm)
+    centre = nb.affines.apply_affine(
+        head.affine, np.array(ndimage.center_of_mass(head.data > _FOREGROUND))
+    )
+    blurred = Volume(smooth, head.affine)
+    best = max(
+        (_place(blurred, centre, pose) for pose in (_WIDE_POSES if wide else _USUAL_POSES)),
+        key=lambda match: match.score,
+    )
+    for step in _STEPS:
+        best = _climb(blurred, centre, best, step)
+    return best
+
+
+def _climb(head: Volume, centre: NDArray[np.float64], best: PoseMatch, step: Pose) -> PoseMatch:
+    """Go to the best of the neighbouring poses, one step in one parameter, while it is better."""
+    while True:
+        neighbours = [
+            pose
+            for axis, sign in product(range(len(step)), (-1, 1))
+            if _is_allowed(
+                pose := Pose(
+                    *(
+                        p + sign * s * (a == axis)
+                        for a, (p, s) in enumerate(zip(best.pose, step, strict=True))
+                    )
+                )
+            )
+        ]
+        found = max(
+            (_place(head, centre, pose) for pose in neighbours), key=lambda match: match.score
+        )
+        if found.score <= best.score:
+            return best
+        best = found
+
+
+def _is_allowed(pose: Pose) -> bool:
+    return _SCALE_LIMITS[0] <= pose.scale <= _SCALE_LIMITS[1]
+
+
+def _place(head: Volume, centre: NDArray[np.float64], pose: Pose) -> PoseMatch:
+    """Best translation for one rotation and scale about `centre` (RAS mm of the head)."""
+    target = _target()
+    xfm = np.eye(4)
+    rotation = Rotation.from_euler('xyz', pose[:3], degrees=True).as_matrix()
+    xfm[:3, :3] = pose.scale * rotation
+    xfm[:3, 3] = _BRAIN_CENTRE_MM - xfm[:3, :3] @ centre
+    correlation = _correlate(resample(head, target.grid, xfm))
+    peak = np.array(np.unravel_index(np.argmax(correlation), correlation.shape))
+    shift_vox = (peak + _GRID_SIZE // 2) % _GRID_SIZE - _GRID_SIZE // 2
+    xfm[:3, 3] -= shift_vox * _SPACING_MM
+    return PoseMatch(float(correlation.max()), pose, xfm)
+
+
+def _correlate(moved: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Correlation with the template within its mask, for every cyclic shift of the grid."""
+    target = _target()
+    spectrum = fft.rfftn(moved)
+    covariance = fft.irfftn(spectrum * target.brain, moved.shape)
+    total = fft.irfftn(spectrum * target.mask, moved.shape)
+    squares = fft.irfftn(fft.rfftn(moved**2) * target.mask, moved.shape)
+    variance = squares - total**2 / target.n_voxels
+    usable = variance > _LEAST_VARIANCE * variance.max()
+    return np.where(usable, covariance / np.sqrt(np.where(usable, variance, 1)), 0)
