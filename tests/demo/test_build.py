@@ -46,6 +46,7 @@ def test_file_holds_exactly_what_is_stored(tmp_path, extension, codes):
     assert img.get_data_dtype() == np.uint16
     assert (int(img.header['qform_code']), int(img.header['sform_code'])) == codes
     np.testing.assert_allclose(img.affine, affine, atol=1e-5)
+    assert img.header['srow_x'].any() == bool(codes[1])
 
 
 def test_only_an_earlier_build_is_replaced(tmp_path):

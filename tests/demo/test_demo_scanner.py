@@ -60,4 +60,4 @@ def test_lesions_change_nothing_beyond_themselves(participant):
     assert changed.min(0).tolist()[:2] == [4, 4]
     assert changed.max(0).tolist()[:2] == [6, 6]
     assert set(changed[:, 2]) == {k // small.slices_averaged for k in (4, 5)}
-    assert (t1w.data <= lesion_free.data).mean() > 0.99
+    assert t1w.data.astype(float).sum() < lesion_free.data.astype(float).sum()

@@ -50,6 +50,7 @@ def test_summary_gives_outputs_qc_and_error(demo_folder):
         'unchanged outside: 99.505 % (0.01 ml changed)',
     ):
         assert said in text
+    assert text.count('lesion error') == 1  # not of the image in template space
 
 
 def test_missing_qc_is_said(demo_folder):
