@@ -75,7 +75,7 @@ def read_itk_affine(path: Path) -> NDArray[np.float64]:
     lps = np.eye(4)
     lps[:3, :3] = matrix
     lps[:3, 3] = offset + centre - matrix @ centre
-    return _RAS_TO_LPS @ lps @ _RAS_TO_LPS
+    return np.asarray(_RAS_TO_LPS @ lps @ _RAS_TO_LPS, dtype=np.float64)
 
 
 def write_itk_affine(matrix: NDArray[np.float64], path: Path) -> Path:

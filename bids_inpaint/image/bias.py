@@ -47,4 +47,4 @@ def estimate_bias_field(t1w: Volume, brain_mask: NDArray[np.bool_]) -> NDArray[n
             return_bias_field=True,
         )
     ).data
-    return (field / field[brain_mask].mean(dtype=np.float64)).astype(np.float32)
+    return np.asarray(field / field[brain_mask].mean(dtype=np.float64), dtype=np.float32)

@@ -40,7 +40,7 @@ def change_weights(
     changed = ndimage.binary_propagation(
         core, structure=ndimage.generate_binary_structure(3, 3), mask=edge
     )
-    weights = changed.astype(np.float32)
+    weights = np.asarray(changed, dtype=np.float32)
     grown = changed
     for step in range(1, _TAPER_VOX + 1):
         wider = ndimage.binary_dilation(grown) & brain_mask

@@ -16,6 +16,11 @@ class Grid(NamedTuple):
     affine: NDArray[np.float64]
 
 
+def inverse(xfm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the map (4, 4) that undoes `xfm`."""
+    return np.asarray(np.linalg.inv(xfm), dtype=np.float64)
+
+
 def resample(
     moving: Volume, onto: Grid, xfm: NDArray[np.float64], *, order: int = 1
 ) -> NDArray[np.float32]:
@@ -39,7 +44,7 @@ def resample(
 
     """
     voxels = np.linalg.inv(moving.affine) @ np.linalg.inv(xfm) @ onto.affine
-    return ndimage.affine_transform(
+    moved = ndimage.affine_transform(
         moving.data.astype(np.float32, copy=False),
         voxels[:3, :3],
         offset=voxels[:3, 3],
@@ -48,3 +53,4 @@ def resample(
         order=order,
         mode='constant' if order == 0 else 'grid-constant',
     )
+    return np.asarray(moved, dtype=np.float32)

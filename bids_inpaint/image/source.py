@@ -14,6 +14,7 @@ from nibabel.arrayproxy import ArrayProxy
 from numpy.typing import NDArray
 
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.image.resample import Grid
 from bids_inpaint.image.volume import Volume
 
 # Larger voxels do not resolve the lesions that this is about.
@@ -79,6 +80,22 @@ def conform(img: nb.Nifti1Image) -> Volume:
     data = nb.apply_orientation(scaled(img), orientation)
     affine = img.affine @ nb.orientations.inv_ornt_aff(orientation, img.shape[:3])
     return Volume(np.ascontiguousarray(data), affine)
+
+
+def ras_grid(img: nb.Nifti1Image) -> Grid:
+    """Return the grid that `conform` gives an image, without its voxels."""
+    orientation = nb.io_orientation(img.affine)
+    size = dict(zip(orientation[:, 0].astype(int), img.shape, strict=False))
+    affine = img.affine @ nb.orientations.inv_ornt_aff(orientation, img.shape[:3])
+    return Grid((size[0], size[1], size[2]), affine)
+
+
+def like_source(data: NDArray[Any], img: nb.Nifti1Image) -> nb.Nifti1Image:
+    """Make an image with the grid and codes of the source from an array on `ras_grid(img)`."""
+    header = img.header.copy()
+    header.set_data_dtype(data.dtype)
+    header.set_slope_inter(1, 0)
+    return type(img)(to_source_order(data, img).reshape(img.shape), img.affine, header)
 
 
 def to_source_order(data: NDArray[Any], img: nb.Nifti1Image) -> NDArray[Any]:

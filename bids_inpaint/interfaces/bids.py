@@ -1,0 +1,100 @@
+"""Nipype interfaces that write derivatives."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nibabel.openers import ImageOpener
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from bids_inpaint.bids.atomic import replacing
+from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.bids.sidecars import image_sidecar, source_uri, write_json
+
+
+class _SaveDerivativeInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc='what to save')
+    source_file = File(exists=True, mandatory=True, desc='T1w image that it was made from')
+    output_dir = traits.Str(mandatory=True, desc='root of the derivative dataset')
+    kind = traits.Str(mandatory=True, desc='a key of `bids_inpaint.bids.names.KINDS`')
+    space = traits.Str('T1w', usedefault=True, desc='whose grid it is on')
+    extension = traits.Str('.nii.gz', usedefault=True, desc='of images')
+    skull_stripped = traits.Bool(True, usedefault=True, desc='nothing but brain is in it')
+    facts = traits.List(traits.Dict, desc='of each step, for the sidecar')
+    metadata = traits.Dict(desc='further fields of the sidecar')
+
+
+class _SaveDerivativeOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc='where it was saved')
+
+
+class SaveDerivative(SimpleInterface):
+    """Save an image or a transform under its BIDS name, whole or not at all, with a sidecar."""
+
+    input_spec = _SaveDerivativeInputSpec
+    output_spec = _SaveDerivativeOutputSpec
+    # A derivative that somebody removed is written again from what is in the working directory.
+    _always_run = True
+
+    def _run_interface(self, runtime: Any) -> Any:
+        scan = parse_t1w(Path(self.inputs.source_file))
+        kind, root = self.inputs.kind, Path(self.inputs.output_dir)
+        path = derivative_path(
+            scan, kind, space=self.inputs.space, extension=self.inputs.extension
+        )
+        with replacing(root / path) as temporary:
+            copy_bytes(Path(self.inputs.in_file), temporary)
+        if KINDS[kind].spaces:
+            sidecar = image_sidecar(
+                scan,
+                kind,
+                space=self.inputs.space,
+                sources=[source_uri(scan)],
+                skull_stripped=self.inputs.skull_stripped,
+                parameters=self._parameters(),
+            )
+            write_json(root / sidecar_path(path), sidecar)
+        self._results['out_file'] = str(root / path)
+        return runtime
+
+    def _parameters(self) -> dict[str, Any]:
+        """Fields of the sidecar beyond those of every image."""
+        fields = dict(self.inputs.metadata or {})
+        return {**fields, **({'Steps': self.inputs.facts} if self.inputs.facts else {})}
+
+
+class _SaveQualityInputSpec(BaseInterfaceInputSpec):
+    numbers = traits.Dict(mandatory=True, desc='flat, of numbers and text')
+    source_file = File(exists=True, mandatory=True, desc='T1w image that they are of')
+    output_dir = traits.Str(mandatory=True, desc='root of the derivative dataset')
+
+
+class SaveQuality(SimpleInterface):
+    """Save the QC numbers of a scan as JSON."""
+
+    input_spec = _SaveQualityInputSpec
+    output_spec = _SaveDerivativeOutputSpec
+    _always_run = True
+
+    def _run_interface(self, runtime: Any) -> Any:
+        scan = parse_t1w(Path(self.inputs.source_file))
+        path = Path(self.inputs.output_dir) / derivative_path(scan, 'qc')
+        self._results['out_file'] = str(write_json(path, self.inputs.numbers))
+        return runtime
+
+
+def copy_bytes(source: Path, target: Path) -> None:
+    """Copy a file, compressing it if the target's name ends in `.gz`.
+
+    The bytes of an image are not decoded, so that nothing about it can change; the compressed
+    file holds no time or name, so that equal images are equal files.
+    """
+    with source.open('rb') as stream, ImageOpener(str(target), 'wb') as out:
+        shutil.copyfileobj(stream, out)
