@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from bids_inpaint.bids.group import COLUMNS, write_group_table
+from bids_inpaint.bids.names import derivative_path
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.bids.sidecars import write_json
+from bids_inpaint.errors import BidsInpaintError
+
+
+@pytest.fixture
+def write_qc(tmp_path):
+    """Writer of the QC file of a scan, given by its path in the source dataset."""
+
+    def write(source, **numbers):
+        scan = parse_t1w(tmp_path / 'raw' / source)
+        return write_json(tmp_path / 'out' / derivative_path(scan, 'qc'), numbers)
+
+    return write
+
+
+def read_rows(table):
+    return [line.split('\t') for line in table.read_text().splitlines()]
+
+
+def test_one_row_per_scan_in_the_order_of_names(tmp_path, write_qc):
+    write_qc('sub-10/anat/sub-10_T1w.nii.gz', lesion_count=0)
+    write_qc('sub-2/ses-1/anat/sub-2_ses-1_run-2_T1w.nii.gz', lesion_count=7)
+    write_qc('sub-2/ses-1/anat/sub-2_ses-1_run-1_T1w.nii.gz', lesion_count=5)
+    table = write_group_table(tmp_path / 'out')
+    assert table.name == 'group_T1w.tsv'
+    assert read_rows(table) == [
+        ['participant_id', 'session_id', 'source', 'lesion_count'],
+        ['sub-2', 'ses-1', 'sub-2_ses-1_run-1', '5'],
+        ['sub-2', 'ses-1', 'sub-2_ses-1_run-2', '7'],
+        ['sub-10', 'n/a', 'sub-10', '0'],
+    ]
+
+
+def test_values_that_are_missing_are_said_to_be(tmp_path, write_qc):
+    write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=float('nan'), b='two\twords\n')
+    write_qc('sub-2/anat/sub-2_T1w.nii.gz', b='', c=1.5)
+    rows = read_rows(write_group_table(tmp_path / 'out'))
+    assert [row[3:] for row in rows] == [
+        ['a', 'b', 'c'],
+        ['n/a', 'two words', 'n/a'],
+        ['n/a', 'n/a', '1.5'],
+    ]
+
+
+def test_every_column_is_described(tmp_path, write_qc):
+    write_qc('sub-1/anat/sub-1_T1w.nii.gz', lesion_volume_mm3=12.0, new_number=1)
+    write_group_table(tmp_path / 'out')
+    described = json.loads((tmp_path / 'out' / 'group_T1w.json').read_text())
+    assert list(described) == [
+        'participant_id',
+        'session_id',
+        'source',
+        'lesion_volume_mm3',
+        'new_number',
+    ]
+    assert described['lesion_volume_mm3'] == COLUMNS['lesion_volume_mm3']
+    assert described['new_number'] == {'Description': 'new number'}
+
+
+def test_table_is_written_anew(tmp_path, write_qc):
+    path = write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=1)
+    write_group_table(tmp_path / 'out')
+    path.unlink()
+    write_qc('sub-2/anat/sub-2_T1w.nii.gz', a=2)
+    rows = read_rows(write_group_table(tmp_path / 'out'))
+    assert [row[0] for row in rows] == ['participant_id', 'sub-2']
+
+
+def test_nothing_processed_says_what_to_do(tmp_path):
+    with pytest.raises(BidsInpaintError, match='run the participant level'):
+        write_group_table(tmp_path)
+
+
+@pytest.mark.parametrize('content', ['{"a": ', '[1]', '{"a": {"b": 1}}', '{"a": [1]}'])
+def test_unusable_file_is_named(tmp_path, write_qc, content):
+    path = write_qc('sub-1/anat/sub-1_T1w.nii.gz')
+    path.write_text(content)
+    with pytest.raises(BidsInpaintError, match=r'sub-1_desc-inpaint_qc\.json must'):
+        write_group_table(tmp_path / 'out')

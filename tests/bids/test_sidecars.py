@@ -1,0 +1,76 @@
+import json
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.bids.sidecars import derivative_uri, image_sidecar, source_uri, write_json
+
+SCAN = parse_t1w(Path('/data/sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz'))
+
+
+def test_uris():
+    assert source_uri(SCAN) == 'bids:raw:sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz'
+    assert derivative_uri(PurePosixPath('sub-01/anat/a.nii')) == 'bids::sub-01/anat/a.nii'
+
+
+def test_native_image_refers_to_its_source():
+    sidecar = image_sidecar(
+        SCAN,
+        'inpainted',
+        space='T1w',
+        sources=(source_uri(SCAN),),
+        skull_stripped=False,
+        parameters={'Seconds': 3.5},
+    )
+    assert sidecar == {
+        'Description': 'T1w image with its lesions filled',
+        'Sources': [source_uri(SCAN)],
+        'SpatialReference': source_uri(SCAN),
+        'SkullStripped': False,
+        'Seconds': 3.5,
+    }
+
+
+def test_template_image_refers_to_the_template():
+    sidecar = image_sidecar(
+        SCAN,
+        'preproc',
+        space='MNI152NLin2009aSym',
+        sources=[],
+        skull_stripped=True,
+        parameters={},
+    )
+    assert sidecar['SpatialReference'].startswith('https://doi.org/')
+    assert sidecar['SkullStripped'] is True
+
+
+def test_other_space_is_named():
+    with pytest.raises(ValueError, match=r"space must be one of .*, is 'MNI'"):
+        image_sidecar(SCAN, 'preproc', space='MNI', sources=[], skull_stripped=True, parameters={})
+
+
+def test_json_holds_what_python_has(tmp_path):
+    content = {
+        'path': Path('/data'),
+        'number': np.float32(0.5),
+        'count': np.int64(3),
+        'flag': np.bool_(True),
+        'undefined': float('nan'),
+        'list': (1, np.float64('inf')),
+        'table': {'a': {'b': None}},
+        'name': 'Manjón',
+    }
+    path = write_json(tmp_path / 'new' / 'a.json', content)
+    assert json.loads(path.read_text(encoding='utf-8')) == {
+        'path': '/data',
+        'number': 0.5,
+        'count': 3,
+        'flag': True,
+        'undefined': None,
+        'list': [1, None],
+        'table': {'a': {'b': None}},
+        'name': 'Manjón',
+    }
+    assert path.read_text(encoding='utf-8').endswith('}\n')

@@ -1,0 +1,99 @@
+import logging
+import sys
+
+import pytest
+from rich.logging import RichHandler
+
+from bids_inpaint.cli.environment import configure_logging, prepare_environment
+from bids_inpaint.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        bids_dir=tmp_path / 'raw',
+        output_dir=tmp_path / 'out',
+        analysis_level='participant',
+        work_dir=tmp_path / 'work',
+        nprocs=4,
+        omp_nthreads=3,
+        mem_gb=4.0,
+    )
+
+
+@pytest.fixture
+def restored_logging():
+    """Put the logging of pytest back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger('bids_inpaint').setLevel(logging.NOTSET)
+
+
+def test_home_that_can_be_written_to_is_kept(settings, tmp_path):
+    environ = {'HOME': str(tmp_path)}
+    prepare_environment(settings, environ)
+    assert environ['HOME'] == str(tmp_path)
+    assert 'XDG_CACHE_HOME' not in environ
+    assert not settings.run_work_dir.exists()
+
+
+@pytest.mark.parametrize('home', [None, '', '/proc/none', '/dev/null'])
+def test_home_that_cannot_be_written_to_is_replaced(settings, home):
+    environ = {} if home is None else {'HOME': home}
+    prepare_environment(settings, environ)
+    for name in ('HOME', 'XDG_CACHE_HOME', 'MPLCONFIGDIR'):
+        assert environ[name].startswith(str(settings.run_work_dir))
+        (settings.run_work_dir / environ[name] / 'probe').touch()
+
+
+def test_cache_that_cannot_be_written_to_is_replaced_alone(settings, tmp_path):
+    environ = {'HOME': str(tmp_path), 'MPLCONFIGDIR': '/dev/null/mpl'}
+    prepare_environment(settings, environ)
+    assert environ['HOME'] == str(tmp_path)
+    assert environ['MPLCONFIGDIR'].startswith(str(settings.run_work_dir))
+    assert 'XDG_CACHE_HOME' not in environ
+
+
+def test_libraries_are_quiet_and_know_their_threads(settings, tmp_path):
+    environ = {'HOME': str(tmp_path)}
+    prepare_environment(settings, environ)
+    assert environ['NO_ET'] == '1'
+    assert environ['TF_CPP_MIN_LOG_LEVEL'] == '2'
+    assert environ['OMP_NUM_THREADS'] == '3'
+    assert environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] == '3'
+
+
+def test_level_of_tensorflow_that_was_chosen_is_kept(settings, tmp_path):
+    environ = {'HOME': str(tmp_path), 'TF_CPP_MIN_LOG_LEVEL': '0'}
+    prepare_environment(settings, environ)
+    assert environ['TF_CPP_MIN_LOG_LEVEL'] == '0'
+
+
+@pytest.mark.parametrize(
+    ('verbosity', 'ours', 'others'),
+    [(0, 'INFO', 'WARNING'), (1, 'DEBUG', 'INFO'), (9, 'DEBUG', 'DEBUG')],
+)
+@pytest.mark.usefixtures('restored_logging')
+def test_levels(verbosity, ours, others):
+    configure_logging(verbosity)
+    assert logging.getLogger('bids_inpaint.cli').getEffectiveLevel() == getattr(logging, ours)
+    assert logging.getLogger('nipype').getEffectiveLevel() == getattr(logging, others)
+
+
+@pytest.mark.usefixtures('restored_logging')
+def test_plain_lines_if_not_a_terminal(capsys):
+    configure_logging(0)
+    logging.getLogger('bids_inpaint').warning('left out [1]')
+    captured = capsys.readouterr()
+    assert captured.out == ''
+    assert captured.err.endswith('WARNING left out [1]\n')
+
+
+@pytest.mark.usefixtures('restored_logging')
+def test_colours_for_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    configure_logging(0)
+    assert isinstance(logging.getLogger().handlers[0], RichHandler)
