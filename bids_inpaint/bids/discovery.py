@@ -120,8 +120,6 @@ def _layout(bids_dir: Path, database_dir: Path | None, *, validate: bool) -> BID
     """Index the dataset, or load the index if there is one."""
     options = {
         'validate': validate,
-        # Those of derivatives too, or an index made from a raw dataset knows no `desc`.
-        'config': ['bids', 'derivatives'],
         'indexer': BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=list(_IGNORED)),
     }
     if database_dir is None:

@@ -20,7 +20,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     'session_id': {'Description': 'Session, n/a if the dataset has none'},
     'source': {'Description': 'Entities of the T1w image'},
     'outside_correlation': {
-        'Description': 'Pearson correlation of inpainted and source image, outside the lesions'
+        'Description': 'Pearson correlation of inpainted and source image, in the part of the '
+        'brain that was not changed'
     },
     'control_correlation': {
         'Description': 'The same for the source taken to the template and back, without network'
@@ -37,6 +38,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     'affine_determinant': {
         'Description': 'Determinant of the affine from T1w to template: ratio of volumes'
     },
+    'registration_strategy': {'Description': 'Way of registration that was taken'},
+    'brain_coverage': {'Description': "Part of the template's brain that is in the field of view"},
+    'skull_stripped': {'Description': 'Whether the T1w image shows a brain only'},
+    'brain_volume_std_ml': {'Description': 'Volume of the brain in the template', 'Units': 'mL'},
+    'brain_mean': {'Description': "Mean intensity of the brain, in the T1w image's units"},
+    'model': {'Description': 'Network that was used'},
+    'device': {'Description': 'Device that the network ran on'},
+    'seconds': {'Description': 'Sum of the time of all steps', 'Units': 's'},
+    'peak_memory_mb': {'Description': 'Most memory that a step used', 'Units': 'MB'},
+    'version': {'Description': 'Version of the program'},
+    'problems': {'Description': 'QC numbers out of their limits, or none'},
 }
 
 _QC_NAME = re.compile(r'(?P<source>sub-[^_]+(?:_.+)?)_desc-inpaint_qc\.json')

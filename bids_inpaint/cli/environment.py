@@ -54,19 +54,18 @@ def prepare_environment(
     # after the run, and goes with its working folder.
     home = settings.run_work_dir / 'home'
     replacements = {'HOME': home, 'XDG_CACHE_HOME': home / '.cache', 'MPLCONFIGDIR': home / '.mpl'}
-    if _is_writable(environ.get('HOME')):
+    own_home = environ.get('HOME')
+    if own_home and Path(own_home).is_dir() and _is_writable(own_home):
         # Those that are not set lie below HOME, and are as good.
         replacements = {name: path for name, path in replacements.items() if name in environ}
+        replacements = {n: p for n, p in replacements.items() if not _is_writable(environ[n])}
     for name, path in replacements.items():
-        if not _is_writable(environ.get(name)):
-            path.mkdir(parents=True, exist_ok=True)
-            environ[name] = str(path)
+        path.mkdir(parents=True, exist_ok=True)
+        environ[name] = str(path)
 
 
-def _is_writable(folder: str | None) -> bool:
+def _is_writable(folder: str) -> bool:
     """Tell whether a folder, or the one that it would be made in, may be written to."""
-    if not folder:
-        return False
-    path = Path(folder)
+    path = Path(folder).absolute()
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
