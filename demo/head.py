@@ -44,7 +44,7 @@ OUTER_PARTS = (
 
 # What lies between skull and skin: centre, radii, intensity, softness; later ones cover earlier
 # ones; mirrored if x > 0.
-AIR, BONE, FAT, MARROW, MUSCLE = 0.03, 0.10, 1.35, 0.85, 0.52
+AIR, BONE, FAT, MARROW, DIPLOE, MUSCLE = 0.03, 0.10, 1.35, 0.85, 0.55, 0.52
 INNER_PARTS = (
     ((0, 30, -75), (40, 46, 40), 0.70),  # soft tissue of the face
     ((50, 14, -82), (9, 26, 36), BONE),  # jaw
@@ -268,7 +268,7 @@ def surroundings(
         (ramp(depth_mm - skin, 1.2), look.fat),
         (ramp(depth_mm - skin - fat_mm, 1.5), inner),
         (ramp(end - vault_mm, 1.2), BONE),
-        (ramp(end - table - vault_mm, 1.2), MARROW * (0.9 + 0.6 * wobble[1])),
+        (ramp(end - table - vault_mm, 1.2), DIPLOE * (1 + 0.6 * wobble[1])),
         (ramp(start + table - vault_mm, 1.2), BONE),
         (ramp(start - vault_mm, 1.2), look.fluid),
     )

@@ -85,7 +85,7 @@ PARTICIPANTS = (
         scale=(0.92, 0.87, 0.91),
         shift_mm=(-6, 14, -20),
         ventricles=-0.25,
-        look=Look(fluid=0.15, grey=0.60, fat=1.25, skull_mm=9.0, fat_mm=3.5),
+        look=Look(fluid=0.15, grey=0.60, fat=1.25, skull_mm=8.0, fat_mm=4.0),
         shape=(160, 196, 180),
         zooms_mm=(1.05, 1.05, 1.05),
         axcodes='LPS',
@@ -94,7 +94,7 @@ PARTICIPANTS = (
         bias=0.30,
         dtype=np.uint8,
         extension='.nii.gz',
-        slope=2.25,
+        slope=2.4,
         codes=(1, 0),
     ),
     Participant(
