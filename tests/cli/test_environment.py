@@ -57,6 +57,13 @@ def test_cache_that_cannot_be_written_to_is_replaced_alone(settings, tmp_path):
     assert 'XDG_CACHE_HOME' not in environ
 
 
+def test_cache_that_is_a_file_is_replaced(settings, tmp_path):
+    (tmp_path / 'file').touch(mode=0o755)
+    environ = {'HOME': str(tmp_path), 'XDG_CACHE_HOME': str(tmp_path / 'file')}
+    prepare_environment(settings, environ)
+    assert environ['XDG_CACHE_HOME'].startswith(str(settings.run_work_dir))
+
+
 def test_libraries_are_quiet_and_know_their_threads(settings, tmp_path):
     environ = {'HOME': str(tmp_path)}
     prepare_environment(settings, environ)
