@@ -15,7 +15,7 @@ from nipype.interfaces.base import (
 
 from bids_inpaint.bids.atomic import replacing
 from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
-from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.bids.scan import Scan, parse_t1w
 from bids_inpaint.bids.sidecars import image_sidecar, source_uri, write_json
 
 
@@ -51,23 +51,23 @@ class SaveDerivative(SimpleInterface):
         )
         with replacing(root / path) as temporary:
             copy_bytes(Path(self.inputs.in_file), temporary)
-        if KINDS[kind].spaces:
-            sidecar = image_sidecar(
-                scan,
-                kind,
-                space=self.inputs.space,
-                sources=[source_uri(scan)],
-                skull_stripped=self.inputs.skull_stripped,
-                parameters=self._parameters(),
-            )
-            write_json(root / sidecar_path(path), sidecar)
+        write_json(root / sidecar_path(path), self._sidecar(scan))
         self._results['out_file'] = str(root / path)
         return runtime
 
-    def _parameters(self) -> dict[str, Any]:
-        """Fields of the sidecar beyond those of every image."""
-        fields = dict(self.inputs.metadata or {})
-        return {**fields, **({'Steps': self.inputs.facts} if self.inputs.facts else {})}
+    def _sidecar(self, scan: Scan) -> dict[str, Any]:
+        """Say what the file was made from, and how."""
+        parameters = {**(self.inputs.metadata or {}), 'Steps': self.inputs.facts or []}
+        if not KINDS[self.inputs.kind].spaces:
+            return {'Sources': [source_uri(scan)], **parameters}
+        return image_sidecar(
+            scan,
+            self.inputs.kind,
+            space=self.inputs.space,
+            sources=[source_uri(scan)],
+            skull_stripped=self.inputs.skull_stripped,
+            parameters=parameters,
+        )
 
 
 class _SaveQualityInputSpec(BaseInterfaceInputSpec):

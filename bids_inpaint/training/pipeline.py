@@ -174,16 +174,17 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """One batch: (B, X, Y, Z, 1), and the targets (B, X, Y, Z, 2) of both outputs."""
-        number = (self.first + index) * self.config.batch_size
-        examples = [self._example(number + i) for i in range(self.config.batch_size)]
+        step = self.first + index
+        size, number = self.config.crop_at(step), step * self.config.batch_size
+        examples = [self._example(number + i, size) for i in range(self.config.batch_size)]
         inputs = np.stack([e.lesioned for e in examples])[..., None]
         targets = np.stack([np.stack([e.target, e.share], axis=-1) for e in examples])
         return inputs, {'reconstructed': targets, 'subvolumes': targets}
 
-    def _example(self, number: int) -> Example:
+    def _example(self, number: int, size: int) -> Example:
         rng = np.random.default_rng((self.config.seed, number))
         brain = self.brains[int(rng.integers(len(self.brains)))]
-        box = draw_box(brain.t1w.shape, self.config.crop_vox, rng)
+        box = draw_box(brain.t1w.shape, size, rng)
         example = simulate(brain, self.masks, box, rng, self.config.lesions)
         pair = augment((example.lesioned, example.target), rng, self.config.augment)
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)

@@ -19,6 +19,8 @@ _METADATA: dict[str, dict[str, Any]] = {
     'difference': {'Units': 'mean intensity of the brain'},
     'preproc': {'Units': 'mean intensity of the brain'},
     'bias_field': {'Units': '1'},
+    'anat2std_xfm': {'Description': 'Affine transform (ITK) that brings the T1w to the template'},
+    'std2anat_xfm': {'Description': 'Affine transform (ITK) that brings the template to the T1w'},
 }
 
 
