@@ -34,6 +34,12 @@ def correlation(truth: NDArray[np.float32], predicted: NDArray[np.float32]) -> f
     return float(np.corrcoef(truth.ravel().astype(np.float64), predicted.ravel())[0, 1])
 
 
+def dice(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
+    """Dice overlap of two masks; 1 if both are empty, as they agree."""
+    total = int(truth.sum()) + int(predicted.sum())
+    return 2 * int((truth & predicted).sum()) / total if total else 1.0
+
+
 def lesion_error(
     truth: NDArray[np.float32],
     predicted: NDArray[np.float32],

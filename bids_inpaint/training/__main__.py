@@ -1,45 +1,50 @@
-"""Command line: `python -m bids_inpaint.training blind --brains DIR --masks DIR --out DIR`."""
+"""Command line of training: `python -m bids_inpaint.training blind --brains DIR --masks DIR ...`.
+
+`blind` trains, chooses the thresholds on validation data, and writes weights and card;
+`assess` measures a network on the frozen test set, and writes the figures into its card.
+"""
 
 import argparse
 import importlib
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+import keras
 
-from bids_inpaint.network.weights import save_weights
+from bids_inpaint.network.card import write_card
+from bids_inpaint.network.weights import load_weights, save_weights
+from bids_inpaint.training import assess
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.examples import (
+    Side,
     load_brains,
     load_masks,
+    test_examples,
     validation_examples,
 )
 from bids_inpaint.training.loop import train
 
-# Until validation data say otherwise; in units of the mean of the brain.
-_THRESHOLDS = {
-    'change_core_threshold': 0.1,
-    'change_edge_threshold': 0.03,
-    'lesion_threshold': 0.15,
-}
+LOGGER = logging.getLogger(__name__)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument('--brains', type=Path, required=True, help='derivatives of healthy T1w')
+    data.add_argument('--masks', type=Path, required=True, help='derivatives with lesion masks')
+    data.add_argument('--out', type=Path, required=True, help='folder of weights and card')
     parser = argparse.ArgumentParser(
-        prog='python -m bids_inpaint.training', description='Train a network.'
+        prog='python -m bids_inpaint.training', description='Train a network, or measure it.'
     )
-    parser.add_argument('network', choices=['blind'], help='which network')
-    parser.add_argument('--brains', type=Path, required=True, help='derivatives of healthy T1w')
-    parser.add_argument('--masks', type=Path, required=True, help='derivatives with lesion masks')
-    parser.add_argument('--out', type=Path, required=True, help='folder of weights and card')
-    parser.add_argument('--work', type=Path, required=True, help='folder of checkpoint and log')
-    parser.add_argument('--steps', type=int, help='instead of those of the config')
-    parser.add_argument('--interval', type=int, default=250, help='steps between checkpoints')
+    tasks = parser.add_subparsers(dest='task', required=True)
+    blind = tasks.add_parser('blind', parents=[data], help='train the blind network')
+    blind.add_argument('--work', type=Path, required=True, help='folder of checkpoint and log')
+    blind.add_argument('--interval', type=int, default=500, help='steps between checkpoints')
+    tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
     return parser.parse_args(argv)
 
 
@@ -50,46 +55,76 @@ def _commit() -> str:
     return found.stdout.strip() or 'unknown'
 
 
-def _config(arguments: argparse.Namespace) -> TrainingConfig:
-    module = importlib.import_module(f'bids_inpaint.training.configs.{arguments.network}')
+def _load_config(name: str) -> TrainingConfig:
+    """Call `get_config` of a module of `bids_inpaint.training.configs`."""
+    module = importlib.import_module(f'bids_inpaint.training.configs.{name}')
     config: TrainingConfig = module.get_config()
-    return replace(config, steps=arguments.steps) if arguments.steps else config
+    return config
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train as the arguments say."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
-    arguments = _parse(argv)
-    config = _config(arguments)
+def _train(arguments: argparse.Namespace) -> None:
+    """Train a network, and write it with thresholds chosen on validation data."""
+    config = _load_config(arguments.task)
     brains = load_brains(arguments.brains, 'training')
     masks = load_masks(arguments.masks, 'training')
-    examples = validation_examples(
-        load_brains(arguments.brains, 'validation'),
-        load_masks(arguments.masks, 'validation'),
-        config,
-    )
-    logging.getLogger(__name__).info(
+    validation = load_brains(arguments.brains, 'validation')
+    examples = validation_examples(validation, load_masks(arguments.masks, 'validation'), config)
+    LOGGER.info(
         '%d brains, %d masks, %d volumes to validate', len(brains), len(masks), len(examples)
     )
-    network = train(
-        config,
-        brains,
-        masks,
-        examples,
-        arguments.work,
-        interval=arguments.interval,
-    )
+    network = train(config, brains, masks, examples, arguments.work, interval=arguments.interval)
+    multiple = config.architecture.multiple
+    lesioned = assess.predict(network, examples, multiple)
+    unlesioned = assess.predict(network, assess.healthy(validation), multiple)
+    thresholds = assess.choose_change_thresholds(lesioned, unlesioned)
+    edge, core = thresholds['change_edge_threshold'], thresholds['change_core_threshold']
+    found = assess.choose_lesion_threshold(lesioned, edge_threshold=edge, core_threshold=core)
     card = {
-        'name': arguments.network,
+        'name': arguments.task,
         'architecture': config.architecture,
-        **_THRESHOLDS,
+        **thresholds,
+        'lesion_threshold': found['lesion_threshold'],
         'training': {
             'commit': _commit(),
             'config': asdict(config),
             'brains': [brain.participant for brain in brains],
+            'masks': len(masks),
+            'backend': keras.backend.backend(),
         },
+        'metrics': {'validation_lesion_dice': found['lesion_dice']},
     }
     save_weights(network, arguments.out, card)
+    _assess(arguments, 'validation', examples=examples)
+
+
+def _assess(arguments: argparse.Namespace, side: Side, examples: Any = None) -> None:
+    """Measure the network of `--out`, and write the figures into its card."""
+    network, card = load_weights(arguments.out)
+    network.compile(jit_compile=False)
+    brains = load_brains(arguments.brains, side)
+    if examples is None:
+        masks = load_masks(arguments.masks, side)
+        examples = (example for _, example in test_examples(brains, masks))
+    multiple = card.architecture.multiple
+    figures = assess.measure(
+        assess.predict(network, examples, multiple),
+        assess.predict(network, assess.healthy(brains), multiple),
+        edge_threshold=card.change_edge_threshold,
+        core_threshold=card.change_core_threshold,
+    )
+    for name, value in figures.items():
+        LOGGER.info('%s %s: %.4g', side, name, value)
+    write_card(replace(card, metrics={**card.metrics, side: figures}), arguments.out)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train or measure, as the arguments say."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
+    arguments = _parse(argv)
+    if arguments.task == 'assess':
+        _assess(arguments, 'test')
+    else:
+        _train(arguments)
     return 0
 
 

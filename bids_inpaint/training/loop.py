@@ -23,12 +23,12 @@ CHECKPOINT_FILE = 'checkpoint.npz'
 LOG_FILE = 'log.csv'
 
 
-def compile_network(config: TrainingConfig) -> keras.Model:
+def compile_network(config: TrainingConfig, *, fixed_norm: bool = False) -> keras.Model:
     """Build the network of a config, with losses and optimiser."""
     keras.utils.set_random_seed(config.seed)
     policy = 'mixed_bfloat16' if config.mixed_precision else 'float32'
     keras.mixed_precision.set_dtype_policy(policy)
-    network = build_unet(config.architecture)
+    network = build_unet(config.architecture, fixed_norm=fixed_norm)
     keras.mixed_precision.set_dtype_policy('float32')
     loss = lesion_weighted_mse(config.lesion_weight)
     network.compile(
@@ -145,22 +145,23 @@ def train(
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network = compile_network(config)
     checkpoint = folder / CHECKPOINT_FILE
-    first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
-    batches = Batches(brains, masks, config, first=first)
-    if len(batches) <= 0:
-        return network
-    progress = Progress(
-        folder, examples, first=first, interval=interval, multiple=config.architecture.multiple
-    )
-    network.fit(
-        batches,
-        epochs=1,
-        shuffle=False,
-        callbacks=[progress],
-        verbose=1 if os.isatty(1) else 0,
-    )
+    for stage in config.stages:
+        network = compile_network(config, fixed_norm=stage.fixed_norm)
+        first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
+        if first >= stage.until:
+            continue
+        batches = Batches(brains, masks, config, first=first, until=stage.until)
+        progress = Progress(
+            folder, examples, first=first, interval=interval, multiple=config.architecture.multiple
+        )
+        network.fit(
+            batches,
+            epochs=1,
+            shuffle=False,
+            callbacks=[progress],
+            verbose=1 if os.isatty(1) else 0,
+        )
     return network
 
 

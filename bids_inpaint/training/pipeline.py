@@ -154,6 +154,8 @@ class Batches(keras.utils.PyDataset):
     first : int
         Number of the first batch: a training that was stopped goes on with the batches that it
         would have had.
+    until : int
+        Number of the batch that it ends before; the config's last if not given.
 
     """
 
@@ -164,18 +166,20 @@ class Batches(keras.utils.PyDataset):
         config: TrainingConfig,
         *,
         first: int = 0,
+        until: int | None = None,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.brains, self.masks, self.config, self.first = brains, masks, config, first
+        self.until = config.steps if until is None else until
 
     def __len__(self) -> int:
         """Batches left."""
-        return self.config.steps - self.first
+        return self.until - self.first
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """One batch: (B, X, Y, Z, 1), and the targets (B, X, Y, Z, 2) of both outputs."""
         step = self.first + index
-        size, number = self.config.crop_at(step), step * self.config.batch_size
+        size, number = self.config.stage_at(step).crop_vox, step * self.config.batch_size
         examples = [self._example(number + i, size) for i in range(self.config.batch_size)]
         inputs = np.stack([e.lesioned for e in examples])[..., None]
         targets = np.stack([np.stack([e.target, e.share], axis=-1) for e in examples])

@@ -1,0 +1,48 @@
+# What one needs: Linux x86-64, Python 3.11, git, make. Everything else comes from the lock files.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.PHONY: demo test test-fast lint lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python demo/build.py demo/bids --truth demo/truth
+	$(BIN)/python run.py demo/bids demo/derivatives participant --work-dir demo/work
+	$(BIN)/python demo/summary.py demo/derivatives --bids demo/bids --truth demo/truth
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/.installed
+
+# Resolve anew; needs uv. Versions stay as they are unless pyproject.toml asks for others.
+lock:
+	uv pip compile pyproject.toml --extra cpu --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra cpu --extra test --extra lint --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) demo/bids demo/truth demo/derivatives demo/work
