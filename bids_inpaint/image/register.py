@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.image.ants_bridge import read_itk_affine, to_ants, write_itk_affine
-from bids_inpaint.image.brain import is_skull_stripped
+from bids_inpaint.image.brain import has_scalp
 from bids_inpaint.image.head import FWHM_PER_SIGMA, flat_head, reduce_fine
 from bids_inpaint.image.pose import brain_and_rim, find_pose
 from bids_inpaint.image.resample import Grid, resample
@@ -25,15 +25,20 @@ from bids_inpaint.image.template import AFFINE, SHAPE, load_template
 from bids_inpaint.image.volume import Volume
 
 # Limits of a good registration, validated in docs/registration.md.
-LEAST_SIMILARITY = 0.55
+LEAST_SIMILARITY = 0.6
 DETERMINANT_LIMITS = (0.8, 2.4)
-LARGEST_SCALE_RATIO = 1.35
+LARGEST_SCALE_RATIO = 1.4
 LEAST_COVERAGE = 0.8
 
 _SPACING_MM = 2.0
 # Finer voxels than this are averaged before a plain registration, which would take minutes.
 _FINEST_MM = 1.0
 _ITERATIONS_PER_LEVEL = (100, 50)
+# In this order, by whether the skull was stripped.
+_STRATEGIES = {
+    True: ('plain', 'search', 'wide-search'),
+    False: ('search', 'wide-search', 'plain'),
+}
 
 
 class Registration(NamedTuple):
@@ -76,21 +81,17 @@ def register_to_template(
         Of the first strategy without problems, or else of the one with the highest similarity.
 
     """
-    if skull_stripped is None:
-        skull_stripped = is_skull_stripped(t1w)
-    strategies = (
-        ('plain', 'search', 'wide-search')
-        if skull_stripped
-        else ('search', 'wide-search', 'plain')
-    )
     head = flat_head(t1w, spacing_mm=_SPACING_MM)
+    pose = find_pose(head)
+    if skull_stripped is None:
+        skull_stripped = not has_scalp(head, pose.xfm)
     tried = []
-    for strategy in strategies:
+    for strategy in _STRATEGIES[skull_stripped]:
         if strategy == 'plain':
             xfm = _register_plainly(t1w, random_seed)
         else:
-            start = find_pose(head, wide=strategy == 'wide-search').xfm
-            xfm = _refine(head, start, random_seed)
+            start = find_pose(head, wide=True) if strategy == 'wide-search' else pose
+            xfm = _refine(head, start.xfm, random_seed)
         tried.append(_assess(head, xfm, strategy, skull_stripped=skull_stripped))
         if not registration_problems(tried[-1]):
             return tried[-1]
