@@ -4,6 +4,7 @@ What is stored is kept apart from what it means: voxels that are not changed are
 bits they were read with, scaled integers too.
 """
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ _MAX_ZOOM_MM = 5.0
 _MIN_FIELD_OF_VIEW_MM = 100.0
 # Cosine between two axes above which ITK, which has no shear, cannot express the grid.
 _MAX_SHEAR = 1e-3
+_CHUNK_BYTES = 2**20
 _RAS_ORIENTATION = np.array([[0, 1], [1, 1], [2, 1]])
 
 
@@ -48,17 +50,27 @@ def read_source(path: Path) -> nb.Nifti1Image:
 
     """
     try:
+        _check_bytes(path)
         img = _load_nifti(path)
         _check_grid(path, img)
         data = scaled(img)
-    except nb.filebasedimages.ImageFileError as error:
+    except (nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
         _refuse(path, 'a NIfTI image', f'not one ({error})', error)
-    except PermissionError as error:
-        _refuse(path, 'a readable file', 'one that may not be read', error)
+    except (FileNotFoundError, PermissionError) as error:
+        _refuse(path, 'a readable file', f'one that cannot be read ({error.strerror})', error)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         _refuse(path, 'a whole NIfTI image', f'one that ends early or is damaged ({error})', error)
+    except MemoryError as error:
+        _refuse(path, 'an image that fits into memory', 'a larger one', error)
     _check_values(path, data)
     return img
+
+
+def _check_bytes(path: Path) -> None:
+    """Read a file to its end: only there gzip tells whether what came before is as written."""
+    with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as stream:
+        while stream.read(_CHUNK_BYTES):
+            pass
 
 
 def _load_nifti(path: Path) -> nb.Nifti1Image:
@@ -71,7 +83,8 @@ def _load_nifti(path: Path) -> nb.Nifti1Image:
 
 def scaled(img: nb.Nifti1Image) -> NDArray[np.float32]:
     """Voxels of an image in its units: (X, Y, Z) float32, in the order of the file."""
-    return np.asarray(img.dataobj, dtype=np.float32).reshape(img.shape[:3])
+    with np.errstate(over='ignore'):  # what is too large becomes infinite, and is refused as such
+        return np.asarray(img.dataobj, dtype=np.float32).reshape(img.shape[:3])
 
 
 def conform(img: nb.Nifti1Image) -> Volume:
@@ -94,7 +107,7 @@ def like_source(data: NDArray[Any], img: nb.Nifti1Image) -> nb.Nifti1Image:
     """Make an image with the grid and codes of the source from an array on `ras_grid(img)`."""
     header = img.header.copy()
     header.set_data_dtype(data.dtype)
-    header.set_slope_inter(1, 0)
+    header['cal_min'] = header['cal_max'] = 0  # the window of the source hides a mask
     return type(img)(to_source_order(data, img).reshape(img.shape), img.affine, header)
 
 
@@ -122,7 +135,8 @@ def add_change(
     -------
     nibabel.Nifti1Image
         Shape, affine, codes, scaling and data type of `img`; bit-identical to it outside the
-        mask. Inside, integers are rounded, and limited to what the data type holds.
+        mask. Inside, integers are rounded, and limited to what the data type holds. Its array is
+        as stored: scaled values are those of the file that it is written to.
 
     """
     mask = to_source_order(change_mask, img).reshape(img.shape)
@@ -134,9 +148,9 @@ def add_change(
         limits = np.iinfo(stored.dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
     stored[mask] = values.astype(stored.dtype)
-    header = img.header.copy()
-    header.set_slope_inter(slope, inter)
-    return type(img)(stored, img.affine, header)
+    out = type(img)(stored, img.affine, img.header)
+    out.header.set_slope_inter(slope, inter)  # only now: a new image forgets its header's scaling
+    return out
 
 
 def _stored(img: nb.Nifti1Image) -> NDArray[Any]:

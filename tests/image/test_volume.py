@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+from source_images import ORIENTATIONS, make_affine
+
+from bids_inpaint.image.volume import Volume, load, save
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS)
+@pytest.mark.parametrize('extension', ['.nii', '.nii.gz'])
+def test_what_is_saved_is_loaded(tmp_path, orientation, extension):
+    shape = (5, 6, 7)
+    data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    affine = make_affine(orientation, shape, (1.0, 0.5, 3.0))
+    path = tmp_path / f'image{extension}'
+    assert save(Volume(data, affine), path) == path
+    found = load(path)
+    assert found.data.dtype == np.float32
+    np.testing.assert_array_equal(found.data, data)
+    # The affine is stored in single precision.
+    np.testing.assert_allclose(found.affine, affine, atol=1e-5)
+
+
+def test_a_mask_is_loaded_as_numbers(tmp_path):
+    mask = np.random.default_rng(0).random((5, 6, 7)) > 0.5
+    found = load(save(Volume(mask.astype(np.uint8), np.eye(4)), tmp_path / 'mask.nii'))
+    assert found.data.dtype == np.float32
+    np.testing.assert_array_equal(found.data, mask)
