@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from threadpoolctl import threadpool_limits
 
 from bids_inpaint.network.card import write_card
 from bids_inpaint.network.weights import load_weights, save_weights
@@ -121,10 +122,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train or measure, as the arguments say."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
     arguments = _parse(argv)
-    if arguments.task == 'assess':
-        _assess(arguments, 'test')
-    else:
-        _train(arguments)
+    # The small matrix products of examples would keep all cores busy waiting for one another.
+    with threadpool_limits(limits=1, user_api='blas'):
+        if arguments.task == 'assess':
+            _assess(arguments, 'test')
+        else:
+            _train(arguments)
     return 0
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.training.fields import smooth_field
+
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -42,8 +44,7 @@ def add_bias(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pai
     """Multiply by one smooth field about 1."""
     shape = pair[0].shape
     coarse = rng.uniform(1 - config.bias, 1 + config.bias, (3, 3, 3))
-    zoom = [n / 3 for n in shape]
-    field = ndimage.zoom(coarse, zoom, order=1, output=np.float32, grid_mode=True, mode='nearest')
+    field = smooth_field(coarse, shape)
     return pair[0] * field, pair[1] * field
 
 

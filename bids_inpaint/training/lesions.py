@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from bids_inpaint.training.fields import smooth_field
+
 
 @dataclass(frozen=True, kw_only=True)
 class LesionConfig:
@@ -148,9 +150,4 @@ def _smooth_displacement(
 ) -> NDArray[np.float32]:
     """Displacement (3, X, Y, Z), float32, in voxels, with features of about 16 voxels."""
     coarse = rng.uniform(-amplitude_vox, amplitude_vox, (3, *(n // 16 + 2 for n in shape)))
-    zoom = [n / c for n, c in zip(shape, coarse.shape[1:], strict=True)]
-    fields = [
-        ndimage.zoom(c, zoom, order=1, output=np.float32, grid_mode=True, mode='nearest')
-        for c in coarse
-    ]
-    return np.stack(fields)
+    return np.stack([smooth_field(c, shape) for c in coarse])

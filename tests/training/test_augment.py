@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_inpaint.training.augment import (
+    AugmentConfig,
+    add_bias,
+    add_noise,
+    augment,
+    blur,
+    change_contrast,
+)
+
+CONFIG = AugmentConfig(blur_probability=1)
+NOTHING = AugmentConfig(gain=0, gamma=(1, 1), bias=0, noise_sd=0, blur_probability=0)
+
+
+def _pair():
+    target = np.random.default_rng(0).uniform(0.5, 1.5, (10, 12, 14)).astype(np.float32)
+    target[:2] = 0
+    lesioned = target.copy()
+    lesioned[5, 5, 5:8] *= 0.5
+    return lesioned, target
+
+
+@pytest.mark.parametrize('change', [change_contrast, add_bias, add_noise, blur, augment])
+@given(seed=st.integers(0, 99))
+def test_equal_volumes_stay_equal_and_the_outside_stays_zero(change, seed):
+    _, target = _pair()
+    first, second = change((target, target), np.random.default_rng(seed), CONFIG)
+    np.testing.assert_array_equal(first, second)
+    assert first.dtype == np.float32
+    assert not first[:2].any()
+
+
+@pytest.mark.parametrize('change', [change_contrast, add_bias, add_noise])
+@given(seed=st.integers(0, 99))
+def test_only_lesion_voxels_differ_after_a_change(change, seed):
+    pair = _pair()
+    before = pair[0] != pair[1]
+    first, second = change(pair, np.random.default_rng(seed), CONFIG)
+    np.testing.assert_array_equal(first != second, before)
+
+
+@pytest.mark.parametrize('change', [change_contrast, add_bias, add_noise, blur, augment])
+def test_a_range_of_nothing_changes_nothing(change):
+    pair = _pair()
+    changed = change(pair, np.random.default_rng(0), NOTHING)
+    np.testing.assert_allclose(changed[0], pair[0], rtol=1e-5)
+    np.testing.assert_allclose(changed[1], pair[1], rtol=1e-5)
+
+
+def test_contrast_keeps_white_matter_but_for_the_gain():
+    white = np.full((3, 3, 3), 1.4, np.float32)
+    config = AugmentConfig(gain=0)
+    changed, _ = change_contrast((white, white), np.random.default_rng(0), config)
+    np.testing.assert_allclose(changed, white, rtol=1e-5)
+
+
+def test_noise_is_the_same_in_both():
+    pair = _pair()
+    first, second = add_noise(pair, np.random.default_rng(0), CONFIG)
+    np.testing.assert_allclose(first - pair[0], second - pair[1], atol=1e-6)

@@ -1,0 +1,23 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from bids_inpaint.training.fields import smooth_field
+
+SIZES = st.tuples(*[st.integers(2, 5)] * 3)
+
+
+@settings(deadline=None)
+@given(coarse=SIZES, factor=st.integers(2, 6), seed=st.integers(0, 99))
+def test_smooth_field_is_scipys_zoom(coarse, factor, seed):
+    values = np.random.default_rng(seed).random(coarse)
+    shape = tuple(factor * n for n in coarse)
+    wanted = ndimage.zoom(values, factor, order=1, grid_mode=True, mode='nearest')
+    field = smooth_field(values, shape)
+    assert field.dtype == np.float32
+    np.testing.assert_allclose(field, wanted, atol=1e-5)
+
+
+def test_a_single_value_is_a_constant():
+    np.testing.assert_array_equal(smooth_field(np.full((1, 1, 1), 3.0), (4, 5, 6)), 3)

@@ -1,0 +1,214 @@
+"""The whole loop on tiny volumes."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import nibabel as nb
+import numpy as np
+import pytest
+
+from bids_inpaint.image.template import SPACE
+from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.training import assess, examples, pipeline
+from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
+from bids_inpaint.training.lesions import LesionConfig
+from bids_inpaint.training.loop import (
+    CHECKPOINT_FILE,
+    LOG_FILE,
+    compile_network,
+    load_checkpoint,
+    train,
+)
+from bids_inpaint.training.schedule import ConstantThenLinear
+
+SHAPE = (24, 24, 24)
+CONFIG = TrainingConfig(
+    architecture=UNetConfig(filters=2, levels=2, reconstruction_filters=2),
+    lesions=LesionConfig(healthy_share=0, shift_vox=1, dots_per_image=(2, 3)),
+    stages=(
+        Stage(until=2, crop_vox=16, fixed_norm=False),
+        Stage(until=4, crop_vox=0),
+    ),
+    mixed_precision=False,
+)
+
+
+@pytest.fixture
+def brains():
+    t1w = np.full(SHAPE, 1.4, np.float16)
+    t1w[:3] = 0
+    t1w[12:14] = 0.9
+    return [pipeline.Brain(name, t1w, 1.4, 1.15) for name in ('01', '02')]
+
+
+@pytest.fixture
+def masks():
+    mask = np.zeros(SHAPE, bool)
+    mask[8:11, 8:16, 8:16] = True
+    return [mask]
+
+
+@pytest.fixture(autouse=True)
+def _white_matter_in_the_middle(monkeypatch):
+    monkeypatch.setattr(pipeline, '_white_matter_voxels', lambda: np.array([[12, 12, 12]]))
+
+
+def test_batches_are_the_same_at_the_same_number(brains, masks):
+    whole = pipeline.Batches(brains, masks, CONFIG)
+    late = pipeline.Batches(brains, masks, CONFIG, first=3)
+    assert (len(whole), len(late)) == (4, 1)
+    for first, second in zip(whole[3], late[0], strict=True):
+        for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(whole[0][0], whole[1][0])
+    assert whole[0][0].shape == (1, 16, 16, 16, 1)
+    assert whole[2][1]['reconstructed'].shape == (1, *SHAPE, 2)
+
+
+def test_lesions_lie_in_white_matter(brains, masks):
+    box = pipeline.draw_box(SHAPE, 0, np.random.default_rng(0))
+    config = LesionConfig(healthy_share=0, rim_sigma_vox=(0.01, 0.01))
+    example = pipeline.simulate(brains[0], masks, box, np.random.default_rng(0), config)
+    assert example.share.any()
+    assert (example.target[example.share > 0] > 1.15).all()
+    np.testing.assert_array_equal(
+        example.lesioned[example.share == 0], example.target[example.share == 0]
+    )
+
+
+def test_some_examples_are_healthy(brains, masks):
+    config = replace(CONFIG.lesions, healthy_share=1.0)
+    box = pipeline.draw_box(SHAPE, 0, np.random.default_rng(0))
+    example = pipeline.simulate(brains[0], masks, box, np.random.default_rng(0), config)
+    np.testing.assert_array_equal(example.lesioned, example.target)
+
+
+@pytest.mark.slow
+def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, brains, masks):
+    drawn = examples.validation_examples(brains[:1], masks, CONFIG)
+    whole = train(CONFIG, brains, masks, drawn, tmp_path / 'whole', interval=2)
+
+    class StoppedError(Exception):
+        pass
+
+    stopped = replace(CONFIG, stages=CONFIG.stages[:1])
+    train(stopped, brains, masks, drawn, tmp_path / 'parts', interval=2)
+    # The learning rate of the shorter config falls earlier: compare with the same config.
+    again = train(stopped, brains, masks, drawn, tmp_path / 'again', interval=1)
+    twice = compile_network(stopped)
+    assert load_checkpoint(twice, tmp_path / 'parts' / CHECKPOINT_FILE) == 2
+    for a, b in zip(again.variables, twice.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    assert len(whole.variables) == len(twice.variables)
+    with (tmp_path / 'whole' / LOG_FILE).open() as stream:
+        assert [row['step'] for row in csv.DictReader(stream)] == ['2', '4']
+
+
+@pytest.mark.slow
+def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, monkeypatch):
+    drawn = examples.validation_examples(brains[:1], masks, CONFIG)
+    config = replace(CONFIG, stages=(Stage(until=4, crop_vox=16),))
+    whole = train(config, brains, masks, drawn, tmp_path / 'whole', interval=2)
+    calls = []
+
+    def fail_at_third(self, number, size):
+        calls.append(number)
+        if number == 3:
+            raise KeyboardInterrupt
+        return original(self, number, size)
+
+    original = pipeline.Batches._example
+    monkeypatch.setattr(pipeline.Batches, '_example', fail_at_third)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - Keras may wrap it
+        train(config, brains, masks, drawn, tmp_path / 'parts', interval=2)
+    monkeypatch.setattr(pipeline.Batches, '_example', original)
+    resumed = train(config, brains, masks, drawn, tmp_path / 'parts', interval=2)
+    for a, b in zip(whole.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=a.path)
+    assert int(resumed.optimizer.iterations) == 4
+
+
+def test_fixed_norm_keeps_the_statistics(brains, masks):
+    batch = pipeline.Batches(brains, masks, CONFIG)[0]
+    for fixed in (False, True):
+        network = compile_network(CONFIG, fixed_norm=fixed)
+        norm = network.get_layer('down_0_norm')
+        before = np.asarray(norm.moving_variance).copy()
+        network.train_on_batch(*batch)
+        assert np.array_equal(before, np.asarray(norm.moving_variance)) is fixed
+
+
+def test_learning_rate_rises_stays_and_falls_to_zero():
+    rate = ConstantThenLinear(1e-3, 1000, 0.5)
+    assert float(rate(0)) == pytest.approx(1e-5)
+    assert float(rate(100)) == float(rate(499)) == pytest.approx(1e-3)
+    assert float(rate(750)) == pytest.approx(5e-4)
+    assert float(rate(1000)) == float(rate(2000)) == 0
+    assert ConstantThenLinear(**rate.get_config()).get_config() == rate.get_config()
+
+
+def test_stage_of_each_step():
+    assert [CONFIG.stage_at(step).crop_vox for step in (0, 1, 2, 3, 9)] == [16, 16, 0, 0, 0]
+    assert CONFIG.steps == 4
+    assert blind.get_config().steps == blind.get_config().stages[-1].until
+
+
+def test_the_split_has_each_participant_once():
+    for test, validation in (
+        (data_split.TEST_PARTICIPANTS, data_split.VALIDATION_PARTICIPANTS),
+        (data_split.TEST_MASKS, data_split.VALIDATION_MASKS),
+    ):
+        assert not set(test) & set(validation)
+    # What the owners of the data set aside for testing.
+    assert {'openms26', 'mslesseg18'} <= set(data_split.TEST_MASKS)
+    assert len(data_split.TEST_MASKS) == 8
+    assert examples.side_of_brain('06') == 'test'
+    assert examples.side_of_mask('mslesseg14') == 'validation'
+    assert examples.side_of_mask('openms01') == 'training'
+
+
+def test_derivatives_are_found_by_their_names(tmp_path):
+    anat = tmp_path / 'sub-a1' / 'ses-2' / 'anat'
+    anat.mkdir(parents=True)
+    mask = nb.Nifti1Image(np.eye(3, dtype=np.uint8)[None], np.eye(4))
+    mask.to_filename(anat / f'sub-a1_ses-2_space-{SPACE}_label-lesion_mask.nii.gz')
+    (found,) = pipeline.find_masks(tmp_path)
+    assert pipeline.participant_of(found) == 'a1'
+    assert pipeline.load_mask(found).sum() == 3
+    with pytest.raises(FileNotFoundError, match='no file .*desc-preproc_T1w'):
+        pipeline.find_brains(tmp_path)
+    with pytest.raises(FileNotFoundError, match='no file .*label-lesion_mask'):
+        pipeline.find_masks(tmp_path / 'sub-none')
+
+
+def _prediction(filled):
+    target = np.full(SHAPE, 1.4, np.float32)
+    share = np.zeros(SHAPE, np.float32)
+    share[8:14, 8:14, 8:14] = 1
+    lesioned = np.where(share > 0, np.float32(1.0), target)
+    inpainted = lesioned + np.float32(filled) * (target - lesioned) + np.float32(0.01)
+    return assess.Prediction(
+        pipeline.Example(lesioned, target, share), inpainted, np.ones(SHAPE, bool)
+    )
+
+
+def test_thresholds_keep_lesions_and_drop_small_changes():
+    lesioned = _prediction(0.9)
+    healthy = replace(
+        lesioned,
+        example=lesioned.example._replace(lesioned=lesioned.example.target),
+        inpainted=lesioned.example.target + np.float32(0.03),
+    )
+    chosen = assess.choose_change_thresholds([lesioned], [healthy])
+    assert chosen['change_core_threshold'] > 0.03
+    figures = assess.measure(
+        [lesioned],
+        [healthy],
+        edge_threshold=chosen['change_edge_threshold'],
+        core_threshold=chosen['change_core_threshold'],
+    )
+    assert figures['healthy_change_ml'] == 0
+    assert figures['lesion_error'] == pytest.approx(0.075, abs=1e-3)
+    assert figures['lesion_error_composite'] == pytest.approx(0.075, abs=1e-3)
+    assert figures['healthy_psnr_db'] == pytest.approx(20 * np.log10(1.4 / 0.03), abs=0.01)
