@@ -1,0 +1,47 @@
+"""The installed wheel is the same program as the checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bids_inpaint import __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def _run(*command, **kwargs):
+    return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.mark.slow
+def test_wheel_brings_program_networks_and_console_script(tmp_path):
+    pip = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
+    # From a copy, so that building leaves nothing in the checkout.
+    source = tmp_path / 'source'
+    copied = _run('git', 'clone', '--quiet', str(ROOT), str(source))
+    assert copied.returncode == 0, copied.stderr
+    options = ('--no-deps', '--no-build-isolation', '--no-index')
+    built = _run(*pip, 'wheel', *options, '--wheel-dir', str(tmp_path), str(source))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob('bids_inpaint-*.whl')
+    site = tmp_path / 'site'
+    installed = _run(*pip, 'install', '--no-deps', '--no-index', '--target', str(site), str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    environment = {**os.environ, 'PYTHONPATH': str(site)}
+    script = _run(str(site / 'bin' / 'bids_inpaint'), '--version', env=environment, cwd=tmp_path)
+    assert __version__ in script.stdout + script.stderr
+    code = (
+        'from bids_inpaint.network.card import models_folder, read_card;'
+        "print(models_folder(), read_card(models_folder() / 'blind').name)"
+    )
+    found = _run(sys.executable, '-c', code, env=environment, cwd=tmp_path)
+    assert found.stdout.split() == [str(site / 'bids_inpaint' / 'models'), 'blind'], found.stderr
+
+
+def test_run_py_is_the_console_script():
+    shown = _run(sys.executable, str(ROOT / 'run.py'), '--version')
+    assert __version__ in shown.stdout
+    assert _run(sys.executable, '-m', 'bids_inpaint', '--version').stdout == shown.stdout
