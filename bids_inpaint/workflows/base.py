@@ -101,10 +101,11 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
     derivatives_wf = init_derivatives_wf(_output_options(settings))
     facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
 
-    def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str) -> None:
-        """Connect outputs to the inputs of the same names, where the target has them."""
+    def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str, **renamed: str) -> None:
+        """Connect outputs to inputs, of the same names or renamed, where the target has them."""
         fields = target.get_node('inputnode').inputs.copyable_trait_names()
-        pairs = [(f'outputnode.{n}', f'inputnode.{n}') for n in names if n in fields]
+        inputs = {**{name: name for name in names}, **renamed}
+        pairs = [(f'outputnode.{o}', f'inputnode.{i}') for o, i in inputs.items() if i in fields]
         workflow.connect([(source, target, pairs)])
 
     workflow.connect([
@@ -116,11 +117,10 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
         (inpaint_wf, facts, [('outputnode.facts', 'in2')]),
         (facts, quality_wf, [('out', 'inputnode.facts')]),
         (facts, derivatives_wf, [('out', 'inputnode.facts')]),
-        (preprocess_wf, derivatives_wf, [('outputnode.t1w_norm', 'inputnode.preproc')])
     ])  # fmt: skip
     pass_on(preprocess_wf, inpaint_wf, *_PREPROCESSED)
     pass_on(preprocess_wf, quality_wf, 'anat2std_xfm', 'brain_mask')
-    pass_on(preprocess_wf, derivatives_wf, *_PREPROCESSED, 'std2anat_xfm', 'skull_stripped')
+    pass_on(preprocess_wf, derivatives_wf, *_PREPROCESSED, *_REGISTERED, t1w_norm='preproc')
     pass_on(inpaint_wf, quality_wf, *_INPAINTED)
     pass_on(inpaint_wf, derivatives_wf, *_INPAINTED)
     pass_on(quality_wf, derivatives_wf, *_QUALITY)
@@ -128,6 +128,7 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
 
 
 _PREPROCESSED = ('t1w_norm', 'brain_mask', 'bias_field', 'brain_mean', 'anat2std_xfm')
+_REGISTERED = ('std2anat_xfm', 'skull_stripped')
 _INPAINTED = (
     'inpainted',
     'difference',

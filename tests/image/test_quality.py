@@ -19,8 +19,8 @@ GOOD = {'outside_correlation': 1.0, 'control_correlation': 0.99, 'change_volume_
 def test_volume_is_in_mm3(orientation):
     mask = np.zeros((5, 6, 7), bool)
     mask[1:3, 2:5, 3:7] = True
-    affine = make_affine(orientation, mask.shape, (1.0, 2.0, 0.5))
-    assert volume_mm3(mask, affine) == pytest.approx(24)
+    affine = make_affine(orientation, mask.shape, (1.0, 2.0, 3.0))
+    assert volume_mm3(mask, affine) == pytest.approx(144)
 
 
 def test_correlation_ignores_gain_and_offset_and_what_is_outside():

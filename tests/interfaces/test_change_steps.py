@@ -1,0 +1,174 @@
+"""What is made in template space lands where it should on the grid of the source."""
+
+import nibabel as nb
+import numpy as np
+import pytest
+import tiny_app
+from image_grids import GRIDS, grid_of
+from scipy import ndimage
+
+from bids_inpaint.image.ants_bridge import write_itk_affine
+from bids_inpaint.image.resample import Grid
+from bids_inpaint.image.volume import Volume, load, save
+from bids_inpaint.interfaces.change import AddChange, Composite, MapLesions, MaskToNative
+
+TEMPLATE_PLACES = tiny_app.places(Grid(tiny_app.SHAPE, tiny_app.AFFINE))
+STEP = 100.0
+
+
+def blob(points, width_mm=10.0):
+    """A bump of height 1 in the place of the lesion; template mm."""
+    return np.exp(-0.5 * (((points - tiny_app.LESION_MM) / width_mm) ** 2).sum(-1))
+
+
+def in_template(folder, name, data):
+    return str(save(Volume(data.astype(np.float32), tiny_app.AFFINE), folder / f'{name}.nii'))
+
+
+@pytest.fixture
+def xfm_file(tmp_path):
+    """The transform as ITK programs take it: from points of the template to those of the T1w."""
+    return str(write_itk_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tmp_path / 'xfm.txt'))
+
+
+def native_points(grid):
+    return nb.affines.apply_affine(tiny_app.anat2std_xfm(), tiny_app.places(grid))
+
+
+def centroid(weights, grid):
+    points = tiny_app.places(grid)
+    return (points * weights[..., None]).sum((0, 1, 2)) / weights.sum()
+
+
+def run(interface, tmp_path, **inputs):
+    folder = tmp_path / 'node'
+    folder.mkdir(exist_ok=True)
+    for name, value in inputs.items():
+        setattr(interface.inputs, name, value)
+    return interface.run(cwd=str(folder)).outputs
+
+
+@pytest.mark.parametrize('name', GRIDS)
+@pytest.mark.parametrize(('dtype', 'slope'), [('i2', None), ('u1', 2.5), ('f4', None)])
+def test_a_change_lands_in_its_place_and_nowhere_else(tmp_path, xfm_file, name, dtype, slope):
+    grid = grid_of(name)
+    source = tiny_app.write_head(tmp_path / 'T1w.nii.gz', grid, dtype=dtype, slope=slope)
+    weights = blob(TEMPLATE_PLACES) > 0.05
+    out = run(
+        AddChange(),
+        tmp_path,
+        in_file=str(source),
+        anat2std_xfm=xfm_file,
+        change=in_template(tmp_path, 'change', STEP * blob(TEMPLATE_PLACES)),
+        weights=in_template(tmp_path, 'weights', weights),
+        difference=in_template(tmp_path, 'difference', blob(TEMPLATE_PLACES)),
+    )
+    before, after = nb.load(source), nb.load(out.out_file)
+    mask = np.asarray(nb.load(out.change_mask).dataobj) == 1
+    stored = [np.asarray(img.dataobj.get_unscaled()) for img in (before, after)]
+    assert stored[0][~mask].tobytes() == stored[1][~mask].tobytes()
+    expected = blob(native_points(grid))
+    # The mask ends where the template's does, to a voxel of either grid.
+    assert mask[expected > 0.15].all()
+    assert not mask[expected < 0.01].any()
+    # Linear interpolation of this bump on voxels of 4 mm is off by 3 x (4 / 10)^2 / 8 = 6 % at
+    # most; integers are rounded to their step.
+    added = after.get_fdata() - before.get_fdata()
+    tolerance = 0.06 * STEP + 0.51 * (slope or 1)
+    np.testing.assert_allclose(added[mask], STEP * expected[mask], atol=tolerance)
+    difference = nb.load(out.difference).get_fdata()
+    np.testing.assert_allclose(difference[mask], expected[mask], atol=0.06)
+    assert not difference[~mask].any()
+    # Within a tenth of the smallest voxel.
+    place = nb.affines.apply_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tiny_app.LESION_MM)
+    smallest = nb.affines.voxel_sizes(grid.affine).min()
+    np.testing.assert_allclose(centroid(difference, grid), place, atol=0.1 * smallest)
+
+
+def test_no_change_gives_the_source_back(tmp_path, xfm_file):
+    source = tiny_app.write_head(tmp_path / 'T1w.nii', grid_of('oblique'), dtype='u1', slope=2.5)
+    zero = in_template(tmp_path, 'zero', np.zeros(tiny_app.SHAPE))
+    out = run(
+        AddChange(),
+        tmp_path,
+        in_file=str(source),
+        anat2std_xfm=xfm_file,
+        change=zero,
+        weights=zero,
+        difference=zero,
+    )
+    with open(out.out_file, 'rb') as result, source.open('rb') as given:  # noqa: PTH123
+        assert result.read() == given.read()
+
+
+@pytest.mark.parametrize('name', GRIDS)
+def test_a_mask_lands_in_its_place(tmp_path, xfm_file, name):
+    grid = grid_of(name)
+    source = tiny_app.write_head(tmp_path / 'T1w.nii.gz', grid)
+    out = run(
+        MaskToNative(),
+        tmp_path,
+        reference=str(source),
+        anat2std_xfm=xfm_file,
+        in_file=in_template(tmp_path, 'mask', blob(TEMPLATE_PLACES) > 0.3),
+    )
+    img = nb.load(out.out_file)
+    assert img.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(img.affine, grid.affine, atol=1e-4)
+    mask = img.get_fdata()
+    expected = blob(native_points(grid))
+    assert mask[expected > 0.45].all()
+    assert not mask[expected < 0.2].any()
+    place = nb.affines.apply_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tiny_app.LESION_MM)
+    # Half of the smallest voxel: a mask of so few voxels has no finer position.
+    smallest = nb.affines.voxel_sizes(grid.affine).min()
+    np.testing.assert_allclose(centroid(mask, grid), place, atol=0.5 * smallest)
+
+
+def test_composite_gives_the_change_in_units_of_the_source(tmp_path):
+    rng = np.random.default_rng(0)
+    given = rng.random(tiny_app.SHAPE, dtype=np.float32)
+    predicted = given + np.float32(0.5) * blob(TEMPLATE_PLACES).astype(np.float32)
+    field = tiny_app.bias_field(TEMPLATE_PLACES)
+    brain = tiny_app.radius(TEMPLATE_PLACES) < 1
+    out = run(
+        Composite(edge_threshold=0.1, core_threshold=0.2, brain_mean=250.0),
+        tmp_path,
+        in_file=in_template(tmp_path, 'predicted', predicted),
+        t1w_norm=in_template(tmp_path, 'given', given),
+        brain_mask=in_template(tmp_path, 'brain', brain),
+        bias_field=in_template(tmp_path, 'field', field),
+    )
+    weights, difference, change, inpainted = (
+        load(getattr(out, name)).data for name in ('weights', 'difference', 'change', 'out_file')
+    )
+    np.testing.assert_allclose(difference, weights * (predicted - given), atol=1e-5)
+    np.testing.assert_allclose(change, difference * field * 250, rtol=1e-5)
+    np.testing.assert_allclose(inpainted, given + difference, atol=1e-6)
+    np.testing.assert_array_equal(load(out.change_mask).data > 0, weights > 0)
+    assert out.facts['edge_threshold'] == 0.1
+    assert out.facts['core_threshold'] == 0.2
+
+
+def test_lesions_are_mapped_in_white_matter_with_a_size_in_mm3(tmp_path, monkeypatch):
+    module = 'bids_inpaint.interfaces.change.load_template'
+    monkeypatch.setattr(module, tiny_app.coarse_template)
+    healthy = np.where(tiny_app.lesion_share(TEMPLATE_PLACES) > 0, tiny_app.WHITE, 0)
+    healthy = np.maximum(tiny_app.head(TEMPLATE_PLACES), healthy)
+    files = {
+        'in_file': in_template(tmp_path, 'healthy', healthy),
+        'difference': in_template(tmp_path, 'd', healthy - tiny_app.head(TEMPLATE_PLACES)),
+        'brain_mask': in_template(tmp_path, 'b', tiny_app.radius(TEMPLATE_PLACES) < 1),
+    }
+    # 64 mm3 a voxel.
+    out = run(MapLesions(threshold=0.2, min_size_mm3=64.0), tmp_path, **files)
+    lesions = load(out.out_file).data > 0
+    expected = healthy - tiny_app.head(TEMPLATE_PLACES) > 0.2
+    assert expected.sum() > 20
+    np.testing.assert_array_equal(lesions, expected)
+    labels, _ = ndimage.label(expected, np.ones((3, 3, 3)))
+    size = 64.0 * np.bincount(labels[labels > 0]).max()
+    kept = run(MapLesions(threshold=0.2, min_size_mm3=size - 1), tmp_path, **files)
+    assert load(kept.out_file).data.any()
+    none = run(MapLesions(threshold=0.2, min_size_mm3=size + 1), tmp_path, **files)
+    assert not load(none.out_file).data.any()

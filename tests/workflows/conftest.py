@@ -1,0 +1,82 @@
+"""A dataset of tiny heads, and the app on it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import tiny_app
+from image_grids import grid_of
+
+NAMES = {
+    'sub-01/anat/sub-01_T1w.nii.gz': ('RAS', 'i2', None),
+    'sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii': ('oblique', 'u1', 2.5),
+}
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path) -> Path:
+    """Two heads, each in an orientation and type of its own."""
+    root = tmp_path / 'raw'
+    for name, (grid, dtype, slope) in NAMES.items():
+        tiny_app.write_head(root / name, grid_of(grid), dtype=dtype, slope=slope)
+    fields = {'Name': 'made', 'BIDSVersion': '1.9.0'}
+    (root / 'dataset_description.json').write_text(json.dumps(fields))
+    return root
+
+
+@pytest.fixture
+def tiny_models(tmp_path) -> Path:
+    """A network in name only."""
+    return tiny_app.write_models(tmp_path / 'models')
+
+
+@pytest.fixture
+def line(tiny_dataset, tiny_models, tmp_path) -> Callable[..., list[str]]:
+    """Maker of command lines of the app on the tiny dataset."""
+
+    def make(*options: str, models: Path = tiny_models) -> list[str]:
+        folders = [str(tiny_dataset), str(tmp_path / 'out'), 'participant']
+        return [*folders, '-w', str(tmp_path / 'work'), '--models', str(models), *options]
+
+    return make
+
+
+def tiny_command(arguments: list[str]) -> list[str]:
+    """Command of the tiny app in a process of its own."""
+    return [sys.executable, tiny_app.__file__, *arguments]
+
+
+@pytest.fixture
+def run_tiny() -> Callable[..., 'subprocess.CompletedProcess[str]']:
+    """Run the tiny app in a process of its own: `run_tiny(arguments, TINY_SLEEP='1')`."""
+
+    def run(arguments: list[str], **environ: str) -> 'subprocess.CompletedProcess[str]':
+        return subprocess.run(
+            tiny_command(arguments),
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def tiny_steps(monkeypatch) -> None:
+    """Replace in this process what takes long, but for the network."""
+    for module, name, value in tiny_app.replacements():
+        monkeypatch.setattr(import_module(module), name, value)
+
+
+@pytest.fixture
+def stub_network(monkeypatch) -> None:
+    """Replace the network, too."""
+    session = tiny_app.stub_session()
+    monkeypatch.setitem(sys.modules, session.__name__, session)
