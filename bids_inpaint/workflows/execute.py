@@ -3,21 +3,25 @@
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
 import yaml
 from nipype import config as nipype_config
 from nipype import logging as nipype_logging
+from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
+from nipype.pipeline import plugins
 
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.interfaces.network import check_device, find_network
 from bids_inpaint.settings import Settings
 from bids_inpaint.workflows.base import NAME, Network, init_bids_inpaint_wf, scan_wf_name
+from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
 from bids_inpaint.workflows.progress import ProgressDisplay
 
 LOGGER = logging.getLogger(__name__)
@@ -27,7 +31,7 @@ _BLIND = 'blind'
 _POLL_SECONDS = 0.1
 _NVIDIA_DRIVER = Path('/proc/driver/nvidia')
 _NODE_LINE = re.compile(r'^Node: (\S+)$', re.MULTILINE)
-_ERROR_LINE = re.compile(r'^(?:[\w.]+\.)?(\w*(?:Error|Exception|Exit|Interrupt)\w*): ?(.*)$')
+_TRACEBACK = 'Traceback (most recent call last):'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +84,10 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
     workflow = init_bids_inpaint_wf(settings, scans, network)
     if settings.write_graph:
         _write_graph(workflow, settings)
-    error = _run(workflow, settings, scans)
-    failures = find_failures(settings.run_log_dir, scans)
+    crashes, error = _run(workflow, settings, scans)
+    failures = find_failures(crashes, scans)
+    if isinstance(error, OSError) and not failures:  # outside of any step: the disk is full
+        failures = [Failure(scan=s, step='', reason=str(error), crash_file=None) for s in scans]
     if error and not failures:
         raise error
     if not failures and not settings.keep_work_dir:
@@ -89,32 +95,62 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
     return failures
 
 
-def find_failures(log_dir: Path, scans: Sequence[Scan]) -> list[Failure]:
-    """Read nipype's crash files, and tell which scans they are about."""
-    failures = []
-    for crash_file in sorted(log_dir.glob('crash-*.txt')):
-        text = crash_file.read_text(errors='replace')
+def find_failures(crashes: Iterable[Crash], scans: Sequence[Scan]) -> list[Failure]:
+    """Tell which scans failed: of each, where it failed first, and the message."""
+    names = {scan_wf_name(scan): scan for scan in scans}
+    failures: dict[str, Failure] = {}
+    for crash in crashes:
+        *parents, step = crash.node.split('.')
+        for name in names.keys() & set(parents) - failures.keys():
+            reason = error_message(crash.text)
+            failures[name] = Failure(
+                scan=names[name], step=step, reason=reason, crash_file=crash.crash_file
+            )
+    return list(failures.values())
+
+
+def read_crashes(log_dir: Path) -> list[Crash]:
+    """Read the crash files that nipype's plugins leave."""
+    crashes = []
+    for path in sorted(log_dir.glob('crash-*.txt')):  # names begin with the time
+        text = path.read_text(errors='replace')
         node = _NODE_LINE.search(text)
-        names = node[1].split('.') if node else []
-        for scan in scans:
-            if scan_wf_name(scan) in names:
-                failures.append(
-                    Failure(scan=scan, step=names[-1], reason=_reason(text), crash_file=crash_file)
-                )
-    return failures
+        if node:
+            crashes.append(Crash(node[1], text, path))
+    return crashes
 
 
-def _run(workflow: pe.Workflow, settings: Settings, scans: Sequence[Scan]) -> Exception | None:
-    """Run the workflow; return the error that nipype ends with when a node failed."""
-    plugin, plugin_args = _plugin(settings)
-    names = {scan_wf_name(scan): scan.name for scan in scans}
-    with ProgressDisplay(names, len(workflow.list_node_names())) as display:
-        plugin_args['status_callback'] = display.update
+def error_message(text: str) -> str:
+    """Message of the error that a traceback ends with, on one line.
+
+    The name of the error stands before it, unless it is the user's to mend. The traceback may be
+    quoted in that of another error, as nipype does it, indented by a tab.
+    """
+    lines = [line.removeprefix('\t') for line in text.rstrip().splitlines()]
+    starts = [number for number, line in enumerate(lines) if line == _TRACEBACK]
+    rest = lines[starts[-1] + 1 :] if starts else lines[-1:]
+    message = list(takewhile(str.strip, dropwhile(lambda line: line.startswith(' '), rest)))
+    name, _, first = ' '.join(message).partition(': ')
+    name = name.rpartition('.')[2]
+    return first if name == BidsInpaintError.__name__ else ': '.join(filter(None, (name, first)))
+
+
+def _run(
+    workflow: pe.Workflow, settings: Settings, scans: Sequence[Scan]
+) -> tuple[list[Crash], Exception | None]:
+    """Run the workflow; return what failed, and the error that nipype ends with if so."""
+    plugin, arguments = _plugin(settings)
+    nodes = (workflow.get_node(name) for name in workflow.list_node_names())
+    steps = sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
+    raised = None
+    with ProgressDisplay({scan_wf_name(scan): scan.name for scan in scans}, steps) as display:
+        arguments['status_callback'] = display.update
+        own = ProcessesPlugin(arguments) if plugin == 'MultiProc' else None
         try:
-            workflow.run(plugin=plugin, plugin_args=plugin_args)
+            workflow.run(plugin=own or plugin, plugin_args=arguments)
         except Exception as error:  # noqa: BLE001 - nipype raises the node's own, of any type
-            return error
-    return None
+            raised = error
+    return own.crashes if own else read_crashes(settings.run_log_dir), raised
 
 
 def _find_network(settings: Settings) -> Network:
@@ -168,13 +204,15 @@ def _plugin(settings: Settings) -> tuple[str, dict[str, Any]]:
         return 'MultiProc', arguments
     try:
         content = yaml.safe_load(settings.plugin_file.read_text())
-        return str(content['plugin']), dict(content.get('plugin_args') or {})
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        plugin, arguments = str(content['plugin']), dict(content.get('plugin_args') or {})
+        getattr(plugins, f'{plugin}Plugin')
+    except (OSError, yaml.YAMLError, TypeError, ValueError, KeyError, AttributeError) as error:
         msg = (
-            f'{settings.plugin_file} must be YAML with "plugin: NAME" and, if wanted, '
-            f'"plugin_args:": {error}'
+            f'{settings.plugin_file} must be YAML with "plugin: NAME", a plugin of nipype, and, '
+            f'if wanted, "plugin_args:": {error}'
         )
         raise BidsInpaintError(msg) from error
+    return plugin, arguments
 
 
 def _write_graph(workflow: pe.Workflow, settings: Settings) -> None:
@@ -182,14 +220,3 @@ def _write_graph(workflow: pe.Workflow, settings: Settings) -> None:
     path = settings.run_log_dir / 'graph.dot'
     workflow.write_graph(graph2use='colored', dotfilename=str(path), format='dot')
     LOGGER.info('graph of the workflow %s written to %s', NAME, path)
-
-
-def _reason(text: str) -> str:
-    """Message of the error in a crash file: from the last line that names one on."""
-    lines = text.rstrip().splitlines()
-    for number in range(len(lines) - 1, -1, -1):
-        found = _ERROR_LINE.match(lines[number])
-        if found:
-            prefix = '' if found[1] == BidsInpaintError.__name__ else f'{found[1]}: '
-            return prefix + ' '.join([found[2], *lines[number + 1 :]]).strip()
-    return lines[-1] if lines else 'no message'

@@ -1,21 +1,39 @@
 """A dataset of tiny heads, and the app on it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import tiny_app
 from image_grids import grid_of
+from nipype import config as nipype_config
 
 NAMES = {
     'sub-01/anat/sub-01_T1w.nii.gz': ('RAS', 'i2', None),
     'sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii': ('oblique', 'u1', 2.5),
 }
+
+
+@pytest.fixture(autouse=True)
+def kept_state() -> Iterator[None]:
+    """Undo what a run tells nipype, logging and the environment."""
+    sections = {name: dict(nipype_config._config[name]) for name in nipype_config._config}
+    environ, root, handlers = (
+        dict(os.environ),
+        logging.getLogger(),
+        logging.getLogger().handlers[:],
+    )
+    yield
+    nipype_config._config.read_dict(sections)
+    os.environ.clear()
+    os.environ.update(environ)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

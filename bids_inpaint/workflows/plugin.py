@@ -1,0 +1,131 @@
+"""Nipype's processes of this machine, made to bear what happens to processes."""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import time
+import uuid
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nipype.pipeline import engine as pe
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+from nipype.utils.filemanip import crash2txt
+
+from bids_inpaint.bids.atomic import replacing
+
+LOGGER = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_KILLED = (
+    'Traceback (most recent call last):\n',
+    'MemoryError: the process of this step was killed, most often for want of memory: give more, '
+    'or set --nprocs and --mem lower\n',
+)
+
+
+class Crash(NamedTuple):
+    """A node that failed: its full name, what was raised, and the crash file if there is one."""
+
+    node: str
+    text: str
+    crash_file: Path | None
+
+
+class _Task(NamedTuple):
+    """A node that was handed to a process, and whether it has that process for itself."""
+
+    node: pe.Node
+    updatehash: bool
+    future: 'Future[dict[str, Any]]'
+    alone: bool
+
+
+class ProcessesPlugin(MultiProcPlugin):
+    """Runs nodes in processes.
+
+    In nipype's own, a process that is killed leaves its node waiting for ever, processes outlive
+    a parent that is killed, and a crash file that cannot be written ends the run. Here the node
+    fails, the processes end, and what failed is kept in `crashes`.
+
+    Parameters
+    ----------
+    plugin_args : dict
+        As for nipype's `MultiProc`; processes are forked.
+
+    """
+
+    def __init__(self, plugin_args: dict[str, Any]) -> None:
+        super().__init__(plugin_args)
+        self.crashes: list[Crash] = []
+        self.pool: ProcessPoolExecutor = self._new_pool(self.processors)  # nipype's never began
+
+    def _new_pool(self, processes: int) -> ProcessPoolExecutor:
+        """Make a pool of processes that end with this one."""
+        return ProcessPoolExecutor(
+            max_workers=processes,
+            mp_context=multiprocessing.get_context('fork'),
+            initializer=_begin_process,
+            initargs=(self._cwd, os.getpid()),
+        )
+
+    def _submit_job(self, node: pe.Node, updatehash: bool = False) -> int:
+        self._taskid += 1
+        self._task_obj[self._taskid] = self._submit(node, updatehash=updatehash)
+        return int(self._taskid)
+
+    def _submit(self, node: pe.Node, *, updatehash: bool) -> _Task:
+        """Hand a node to the pool; to a new one if a process of the old was killed."""
+        try:
+            future = self.pool.submit(run_node, node, updatehash, self._taskid)
+        except BrokenProcessPool:
+            self.pool = self._new_pool(self.processors)
+            future = self.pool.submit(run_node, node, updatehash, self._taskid)
+        return _Task(node, updatehash, future, alone=False)
+
+    def _get_result(self, taskid: int) -> dict[str, Any] | None:
+        """Give the result of a node, or None while it runs.
+
+        When one process is killed its pool is lost, with the nodes of other scans that ran in
+        it. Each is tried again in a pool of its own; the culprit then takes nobody with it.
+        """
+        task: _Task = self._task_obj[taskid]
+        if not task.future.done():
+            return None
+        try:
+            return task.future.result()
+        except BrokenProcessPool:
+            if task.alone:
+                return {'result': None, 'traceback': list(_KILLED)}
+        pool = self._new_pool(1)
+        future = pool.submit(run_node, task.node, task.updatehash, taskid)
+        pool.shutdown(wait=False)
+        self._task_obj[taskid] = task._replace(future=future, alone=True)
+        return None
+
+    def _report_crash(self, node: pe.Node, result: dict[str, Any]) -> str:
+        """Keep what failed, and write it to a crash file, whole or not at all."""
+        lines = result['traceback']
+        folder = Path(node.config['execution']['crashdump_dir'])
+        name = f'crash-{time.strftime("%Y%m%d-%H%M%S")}-{node.fullname}-{uuid.uuid4().hex[:8]}.txt'
+        crash_file: Path | None = folder / name
+        try:
+            with replacing(folder / name) as temporary:
+                crash2txt(str(temporary), {'node': node, 'traceback': lines})
+        except OSError as error:
+            LOGGER.warning('no crash file for %s: %s', node.fullname, error)
+            crash_file = None
+        self.crashes.append(Crash(node.fullname, ''.join(lines), crash_file))
+        return str(crash_file)
+
+
+def _begin_process(folder: str, parent: int) -> None:
+    """Set up a new process; it is to be killed when the one that made it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended before this was said
+        os.kill(os.getpid(), signal.SIGKILL)
+    process_initializer(folder)

@@ -1,0 +1,296 @@
+"""Running, and saying what failed, with graphs of one node or two."""
+
+import os
+import re
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from nipype.interfaces.utility import Function
+from nipype.pipeline import engine as pe
+
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.settings import Settings
+from bids_inpaint.workflows import execute
+from bids_inpaint.workflows.base import scan_wf_name
+from bids_inpaint.workflows.execute import error_message, find_failures, read_crashes
+from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
+
+SOURCES = ('sub-01/anat/sub-01_T1w.nii.gz', 'sub-01/anat/sub-01_run-2_T1w.nii.gz')
+
+
+def refuse(name):
+    from pathlib import Path as ImportedPath
+
+    from bids_inpaint.errors import BidsInpaintError as ImportedError
+
+    try:
+        ImportedPath('/no/such/file').read_bytes()
+    except OSError as error:
+        msg = f'{name}: a NIfTI image\nis required'
+        raise ImportedError(msg) from error
+
+
+def divide():
+    return 1 / 0
+
+
+def kill():
+    import os as imported_os
+
+    imported_os.kill(imported_os.getpid(), 9)
+
+
+def wait_and_count(path):
+    import time as imported_time
+    from pathlib import Path as ImportedPath
+
+    imported_time.sleep(0.5)
+    with ImportedPath(path).open('a') as stream:
+        stream.write('x')
+    return path
+
+
+@pytest.fixture
+def scans(make_dataset):
+    root = make_dataset(*SOURCES)
+    return [parse_t1w(root / name) for name in SOURCES]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        bids_dir=tmp_path / 'raw',
+        output_dir=tmp_path / 'out',
+        analysis_level='participant',
+        work_dir=tmp_path / 'work',
+        nprocs=2,
+        omp_nthreads=1,
+        mem_gb=4,
+    )
+
+
+@pytest.fixture
+def make_workflow(settings, scans):
+    """Maker of a graph: of each scan, a function and its inputs."""
+
+    def make(*functions, follow=None, **changed):
+        execute._configure_nipype(replace(settings, **changed))
+        workflow = pe.Workflow(name='app_wf', base_dir=str(settings.run_work_dir))
+        for scan, (function, inputs) in zip(scans, functions, strict=True):
+            scan_wf = pe.Workflow(name=scan_wf_name(scan))
+            interface = Function(list(inputs), ['out'], function=function)
+            node = pe.Node(interface, name='step')
+            node.inputs.trait_set(**inputs)
+            scan_wf.add_nodes([node])
+            if follow:
+                after = pe.Node(Function(['path'], ['out'], function=follow), name='after')
+                scan_wf.connect(node, 'out', after, 'path')
+            workflow.add_nodes([scan_wf])
+        return workflow
+
+    return make
+
+
+def run_with(plugin, workflow, settings, scans, tmp_path):
+    """Run with a plugin, and return what failed."""
+    if plugin != 'MultiProc':
+        (tmp_path / 'plugin.yml').write_text(f'plugin: {plugin}')
+        settings = replace(settings, plugin_file=tmp_path / 'plugin.yml')
+    crashes, error = execute._run(workflow, settings, scans)
+    return find_failures(crashes, scans), error
+
+
+@pytest.mark.parametrize('plugin', ['Linear', 'MultiProc'])
+def test_a_failure_is_told_by_scan_step_and_message(
+    plugin, make_workflow, settings, scans, tmp_path
+):
+    workflow = make_workflow((refuse, {'name': 'a.nii'}), (divide, {}))
+    failures, error = run_with(plugin, workflow, settings, scans, tmp_path)
+    assert error is not None
+    found = {f.scan.name: (f.step, f.reason) for f in failures}
+    assert found == {
+        'sub-01': ('step', 'a.nii: a NIfTI image is required'),
+        'sub-01_run-2': ('step', 'ZeroDivisionError: division by zero'),
+    }
+    for failure in failures:
+        assert failure.crash_file.parent == settings.run_log_dir
+        assert 'Traceback' in failure.crash_file.read_text()
+    # The files alone tell the same, for plugins that run elsewhere.
+    again = find_failures(read_crashes(settings.run_log_dir), scans)
+    assert {f.scan.name: (f.step, f.reason) for f in again} == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('plugin', ['Linear', 'MultiProc'])
+def test_a_failure_does_not_stop_the_other_scan(plugin, make_workflow, settings, scans, tmp_path):
+    counted = tmp_path / 'count'
+    workflow = make_workflow(
+        (divide, {}), (wait_and_count, {'path': str(counted)}), follow=wait_and_count
+    )
+    failures, _ = run_with(plugin, workflow, settings, scans, tmp_path)
+    assert [f.scan.name for f in failures] == ['sub-01']
+    assert counted.read_text() == 'xx'
+
+
+@pytest.mark.slow
+def test_a_killed_process_fails_its_own_scan_only(make_workflow, settings, scans, tmp_path):
+    counted = tmp_path / 'count'
+    workflow = make_workflow(
+        (kill, {}), (wait_and_count, {'path': str(counted)}), follow=wait_and_count
+    )
+    started = time.monotonic()
+    failures, _ = run_with('MultiProc', workflow, settings, scans, tmp_path)
+    assert time.monotonic() - started < 60
+    ((failure),) = failures
+    assert (failure.scan.name, failure.step) == ('sub-01', 'step')
+    assert 'was killed, most often for want of memory' in failure.reason
+    assert failure.crash_file.exists()
+    assert 'xx' in counted.read_text()
+
+
+def test_a_crash_file_that_cannot_be_written_is_not_needed(
+    make_workflow, settings, scans, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    workflow = make_workflow((divide, {}), (refuse, {'name': 'a.nii'}))
+    monkeypatch.setattr('bids_inpaint.workflows.plugin.crash2txt', full)
+    failures, _ = run_with('MultiProc', workflow, settings, scans, tmp_path)
+    assert {(f.scan.name, f.crash_file) for f in failures} == {
+        ('sub-01', None),
+        ('sub-01_run-2', None),
+    }
+    assert list(settings.run_log_dir.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_stop_on_first_crash(make_workflow, settings, scans, tmp_path):
+    counted = tmp_path / 'count'
+    workflow = make_workflow(
+        (divide, {}),
+        (wait_and_count, {'path': str(counted)}),
+        follow=wait_and_count,
+        stop_on_first_crash=True,
+    )
+    crashes, error = execute._run(workflow, settings, scans)
+    assert isinstance(error, RuntimeError)
+    assert [f.scan.name for f in find_failures(crashes, scans)] == ['sub-01']
+    time.sleep(1.2)  # what was running may end, what would follow it does not begin
+    assert not counted.exists() or counted.read_text() == 'x'
+
+
+def test_processes_end_with_the_one_that_made_them():
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        plugin = ProcessesPlugin({'n_procs': 1, 'memory_gb': 1})
+        child = plugin.pool.submit(os.getpid).result()
+        os.write(write, str(child).encode())
+        plugin.pool.submit(time.sleep, 60)
+        time.sleep(60)
+    child = int(os.read(read, 20))
+    assert is_running(child)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
+def is_running(process):
+    """Whether a process is there, and not waited for only."""
+    try:
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+def test_a_scan_is_named_once_with_its_first_failure(scans):
+    wf = scan_wf_name(scans[0])
+    crashes = [
+        Crash(f'app_wf.{wf}.preprocess_wf.conform', 'ValueError: first', None),
+        Crash(f'app_wf.{wf}.ds_qc', 'ValueError: second', None),
+        Crash('app_wf.other_wf.conform', 'ValueError: third', None),
+    ]
+    ((failure),) = find_failures(crashes, scans)
+    assert (failure.scan, failure.step) == (scans[0], 'conform')
+    assert failure.reason == 'ValueError: first'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('Traceback (most recent call last):\n  File "a"\n    b\nKeyError: 3\n', 'KeyError: 3'),
+        (
+            'Traceback (most recent call last):\n  File "a"\nzlib.error: bad data',
+            'error: bad data',
+        ),
+        ('Traceback (most recent call last):\n  File "a"\nStopIteration\n', 'StopIteration'),
+        (
+            'Traceback (most recent call last):\n  File "a"\nx.NodeExecutionError: in node\n\n'
+            'Traceback:\n\tTraceback (most recent call last):\n\t  File "b"\n'
+            '\tbids_inpaint.errors.BidsInpaintError: a.nii: one thing\n\tand another\n\n'
+            'When creating this crashfile, the results file\n',
+            'a.nii: one thing and another',
+        ),
+        ('no traceback', 'no traceback'),
+        ('', ''),
+    ],
+)
+def test_error_message(text, message):
+    assert error_message(text) == message
+
+
+def test_crash_files_cut_short_are_passed_over(tmp_path):
+    (tmp_path / 'crash-1.txt').touch()
+    (tmp_path / 'crash-2.txt').write_text('Node: app_wf.a_wf.step\nWorking directory: x\n')
+    assert [crash.node for crash in read_crashes(tmp_path)] == ['app_wf.a_wf.step']
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['', 'plugin_args: {}', 'plugin: NoSuch', 'plugin: [', 'plugin: Linear\nplugin_args: 3'],
+)
+def test_a_plugin_file_that_is_of_no_use_is_refused(settings, tmp_path, text):
+    (tmp_path / 'p.yml').write_text(text)
+    with pytest.raises(BidsInpaintError, match=re.escape(str(tmp_path / 'p.yml'))):
+        execute._plugin(replace(settings, plugin_file=tmp_path / 'p.yml'))
+
+
+def test_a_plugin_file_gives_plugin_and_arguments(settings, tmp_path):
+    (tmp_path / 'p.yml').write_text('plugin: SLURM\nplugin_args: {sbatch_args: --mem=8G}')
+    found = execute._plugin(replace(settings, plugin_file=tmp_path / 'p.yml'))
+    assert found == ('SLURM', {'sbatch_args': '--mem=8G'})
+
+
+def test_machine_limits_reach_the_plugin(settings):
+    name, arguments = execute._plugin(settings)
+    assert name == 'MultiProc'
+    assert arguments['n_procs'] == 2
+    assert arguments['memory_gb'] == 4
+
+
+@pytest.mark.parametrize(
+    ('device', 'driver', 'queued'),
+    [('auto', True, True), ('auto', False, False), ('cpu', True, False), ('gpu', True, True)],
+)
+def test_the_network_is_queued_where_there_may_be_a_gpu(
+    settings, tmp_path, monkeypatch, device, driver, queued
+):
+    card = SimpleNamespace(
+        sha256='a', change_edge_threshold=0.1, change_core_threshold=0.2, lesion_threshold=0.3
+    )
+    monkeypatch.setattr(execute, 'find_network', lambda *_: (tmp_path, card))
+    monkeypatch.setattr(execute, 'check_device', lambda _: None)
+    monkeypatch.setattr(execute, '_NVIDIA_DRIVER', tmp_path if driver else tmp_path / 'none')
+    network = execute._find_network(replace(settings, device=device))
+    assert network.use_gpu is queued
+    assert (network.edge_threshold, network.core_threshold) == (0.1, 0.2)
+    assert network.lesion_threshold == 0.3
