@@ -27,8 +27,9 @@ _PLAIN_DILATION_VOX = 2
 # Refined mask, in mm or voxels of the template grid; values compared in docs/registration.md.
 _REACH_MM = 4  # beyond the template's brain
 _CORE_DEPTH_MM = 6  # within it; from here on all is brain
-_RING_MM = (3, 8)  # around it: fluid and skull, darker than brain
+_RING_MM = 8  # around it: fluid and skull, darker than brain
 _RING_PCT = 10
+_FLUID_MM = 3  # within the template's brain the outermost voxels may be fluid
 _BRIGHTEST = 1.6  # in medians of the brain; above are vessels and fat
 _OPENING_VOX = 3
 _CLOSING_VOX = 4
@@ -122,7 +123,7 @@ def _depths() -> _Depths:
 
 def _flatten(t1w_std: NDArray[np.float32]) -> NDArray[np.float32]:
     """Divide by a smooth field, seen in the brain only: the brain's median becomes about 1."""
-    inside = _depths().inside > _RING_MM[0]
+    inside = _depths().inside > _FLUID_MM
     median = np.median(t1w_std[inside])
     inside = inside & (t1w_std > median / 2) & (t1w_std < _BRIGHTEST * median)
     step = (slice(None, None, _BIAS_STEP_VOX),) * 3
@@ -139,7 +140,7 @@ def _flatten(t1w_std: NDArray[np.float32]) -> NDArray[np.float32]:
 def _refine(flat: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Move the surface of the template's brain to where the brain meets the dark."""
     outside, inside = _depths()
-    ring = (outside > _RING_MM[0]) & (outside <= _RING_MM[1])
+    ring = (outside > 0) & (outside <= _RING_MM)
     darkest = (1 + np.percentile(flat[ring], _RING_PCT)) / 2
     core = inside > _CORE_DEPTH_MM
     tissue = core | ((outside <= _REACH_MM) & (flat > darkest) & (flat < _BRIGHTEST))

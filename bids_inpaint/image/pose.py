@@ -55,12 +55,12 @@ class PoseMatch(NamedTuple):
     xfm: NDArray[np.float64]
 
 
-# Brains of adults are scaled by 1.0 to 1.25 on each axis to fit the template.
+# Brains of adults are scaled by 1.0 to 1.25 to fit the template, which is large.
 _USUAL_POSES = tuple(
-    Pose(*p) for p in product((-20, 0, 20), (-15, 0, 15), (-15, 0, 15), (1.05, 1.2))
+    Pose(*p) for p in product((-20, 0, 20), (-15, 0, 15), (-15, 0, 15), (1.0, 1.15, 1.3))
 )
 _WIDE_POSES = tuple(
-    Pose(*p) for p in product((-45, -15, 15, 45), (-30, 0, 30), (-30, 0, 30), (0.9, 1.05, 1.2))
+    Pose(*p) for p in product((-45, -15, 15, 45), (-30, 0, 30), (-30, 0, 30), (0.95, 1.15, 1.35))
 )
 _STEPS = (Pose(8, 8, 8, 0.06), Pose(4, 4, 4, 0.03))
 _SCALE_LIMITS = (0.8, 1.5)
@@ -114,17 +114,26 @@ def find_pose(head: Volume, *, wide: bool = False) -> PoseMatch:
     spacing_mm = float(nb.affines.voxel_sizes(head.affine)[0])
     blur_mm = np.sqrt(max(_SPACING_MM**2 - spacing_mm**2, 0))
     smooth = ndimage.gaussian_filter(head.data, blur_mm / FWHM_PER_SIGMA / spacing_mm)
-    centre = nb.affines.apply_affine(
-        head.affine, np.array(ndimage.center_of_mass(head.data > _FOREGROUND))
-    )
+    foreground = np.argwhere(head.data > _FOREGROUND)
+    middle = foreground.mean(axis=0) if foreground.size else (np.array(smooth.shape) - 1) / 2
+    centre = nb.affines.apply_affine(head.affine, middle)
     blurred = Volume(smooth, head.affine)
-    best = max(
-        (_place(blurred, centre, pose) for pose in (_WIDE_POSES if wide else _USUAL_POSES)),
-        key=lambda match: match.score,
-    )
-    for step in _STEPS:
-        best = _climb(blurred, centre, best, step)
-    return best
+    matches = [_place(blurred, centre, p) for p in (_WIDE_POSES if wide else _USUAL_POSES)]
+    # A small head can look like a large brain: each scale gets its own way up.
+    found = [
+        _climb(blurred, centre, max(same_scale, key=_score), _STEPS[0])
+        for same_scale in _by_scale(matches)
+    ]
+    return _climb(blurred, centre, max(found, key=_score), _STEPS[1])
+
+
+def _score(match: PoseMatch) -> float:
+    return match.score
+
+
+def _by_scale(matches: list[PoseMatch]) -> list[list[PoseMatch]]:
+    scales = sorted({match.pose.scale for match in matches})
+    return [[match for match in matches if match.pose.scale == scale] for scale in scales]
 
 
 def _climb(head: Volume, centre: NDArray[np.float64], best: PoseMatch, step: Pose) -> PoseMatch:
@@ -142,9 +151,7 @@ def _climb(head: Volume, centre: NDArray[np.float64], best: PoseMatch, step: Pos
                 )
             )
         ]
-        found = max(
-            (_place(head, centre, pose) for pose in neighbours), key=lambda match: match.score
-        )
+        found = max((_place(head, centre, pose) for pose in neighbours), key=_score)
         if found.score <= best.score:
             return best
         best = found
