@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from bids_inpaint.image.ants_bridge import from_ants, to_ants
 from bids_inpaint.image.volume import Volume
 
-# The field is smooth: a quarter of the resolution and these iterations change a result by less
-# than noise does, in a sixth of the time of full convergence (see docs/methods.md).
-_SHRINK_FACTOR = 4
+# A sixth of the resolution gives the same field as a quarter, within 0.5 %, in a third of the
+# time. Three levels, because a fourth takes contrast between grey and white matter for field in
+# thick slices (measured in docs/registration.md).
+_SHRINK_FACTOR = 6
 _ITERATIONS_PER_LEVEL = (50, 30, 20)
 _TOLERANCE = 1e-7
 
