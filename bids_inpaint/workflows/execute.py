@@ -129,7 +129,7 @@ def error_message(text: str) -> str:
     lines = [line.removeprefix('\t') for line in text.rstrip().splitlines()]
     starts = [number for number, line in enumerate(lines) if line == _TRACEBACK]
     rest = lines[starts[-1] + 1 :] if starts else lines[-1:]
-    message = list(takewhile(str.strip, dropwhile(lambda line: line.startswith(' '), rest)))
+    message = list(takewhile(str.strip, dropwhile(lambda x: not x or x[0] == ' ', rest)))
     name, _, first = ' '.join(message).partition(': ')
     name = name.rpartition('.')[2]
     return first if name == BidsInpaintError.__name__ else ': '.join(filter(None, (name, first)))

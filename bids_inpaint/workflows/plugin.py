@@ -1,11 +1,14 @@
 """Nipype's processes of this machine, made to bear what happens to processes."""
 
 import ctypes
+import gc
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
+import traceback
 import uuid
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nipype.pipeline import engine as pe
-from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 from nipype.utils.filemanip import crash2txt
 
 from bids_inpaint.bids.atomic import replacing
@@ -48,9 +51,10 @@ class _Task(NamedTuple):
 class ProcessesPlugin(MultiProcPlugin):
     """Runs nodes in processes.
 
-    In nipype's own, a process that is killed leaves its node waiting for ever, processes outlive
-    a parent that is killed, and a crash file that cannot be written ends the run. Here the node
-    fails, the processes end, and what failed is kept in `crashes`.
+    In nipype's own, a process that is killed, or that cannot save its result, leaves its node
+    waiting for ever, processes outlive a parent that is killed, and a crash file that cannot be
+    written ends the run. Here the node fails, the processes end, and what failed is kept in
+    `crashes`.
 
     Parameters
     ----------
@@ -63,6 +67,18 @@ class ProcessesPlugin(MultiProcPlugin):
         super().__init__(plugin_args)
         self.crashes: list[Crash] = []
         self.pool: ProcessPoolExecutor = self._new_pool(self.processors)  # nipype's never began
+
+    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
+        """Run a graph.
+
+        nipype collects garbage around every step, which takes longer than most steps do: what
+        is loaded is a quarter of a million objects. They are left out of it meanwhile.
+        """
+        gc.freeze()
+        try:
+            super().run(graph, config, updatehash=updatehash)
+        finally:
+            gc.unfreeze()
 
     def _new_pool(self, processes: int) -> ProcessPoolExecutor:
         """Make a pool of processes that end with this one."""
@@ -81,10 +97,10 @@ class ProcessesPlugin(MultiProcPlugin):
     def _submit(self, node: pe.Node, *, updatehash: bool) -> _Task:
         """Hand a node to the pool; to a new one if a process of the old was killed."""
         try:
-            future = self.pool.submit(run_node, node, updatehash, self._taskid)
+            future = self.pool.submit(_run_node, node, updatehash, self._taskid)
         except BrokenProcessPool:
             self.pool = self._new_pool(self.processors)
-            future = self.pool.submit(run_node, node, updatehash, self._taskid)
+            future = self.pool.submit(_run_node, node, updatehash, self._taskid)
         return _Task(node, updatehash, future, alone=False)
 
     def _get_result(self, taskid: int) -> dict[str, Any] | None:
@@ -102,7 +118,7 @@ class ProcessesPlugin(MultiProcPlugin):
             if task.alone:
                 return {'result': None, 'traceback': list(_KILLED)}
         pool = self._new_pool(1)
-        future = pool.submit(run_node, task.node, task.updatehash, taskid)
+        future = pool.submit(_run_node, task.node, task.updatehash, taskid)
         pool.shutdown(wait=False)
         self._task_obj[taskid] = task._replace(future=future, alone=True)
         return None
@@ -117,7 +133,7 @@ class ProcessesPlugin(MultiProcPlugin):
             with replacing(folder / name) as temporary:
                 crash2txt(str(temporary), {'node': node, 'traceback': lines})
         except OSError as error:
-            LOGGER.warning('no crash file for %s: %s', node.fullname, error)
+            LOGGER.debug('no crash file for %s: %s', node.fullname, error)
             crash_file = None
         self.crashes.append(Crash(node.fullname, ''.join(lines), crash_file))
         return str(crash_file)
@@ -129,3 +145,13 @@ def _begin_process(folder: str, parent: int) -> None:
     if os.getppid() != parent:  # it has ended before this was said
         os.kill(os.getpid(), signal.SIGKILL)
     process_initializer(folder)
+
+
+def _run_node(node: pe.Node, updatehash: bool, taskid: int) -> dict[str, Any]:
+    """Run a node in a process, and say what it raised if so."""
+    text = None
+    try:
+        node.run(updatehash=updatehash)
+    except BaseException:  # noqa: BLE001 - whatever it is, it is to be told by the other process
+        text = traceback.format_exception(*sys.exc_info())
+    return {'result': None, 'traceback': text, 'taskid': taskid}

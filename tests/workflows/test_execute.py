@@ -1,5 +1,6 @@
 """Running, and saying what failed, with graphs of one node or two."""
 
+import gc
 import os
 import re
 import signal
@@ -183,6 +184,38 @@ def test_stop_on_first_crash(make_workflow, settings, scans, tmp_path):
     assert [f.scan.name for f in find_failures(crashes, scans)] == ['sub-01']
     time.sleep(1.2)  # what was running may end, what would follow it does not begin
     assert not counted.exists() or counted.read_text() == 'x'
+
+
+@pytest.mark.slow
+def test_a_result_that_cannot_be_saved_is_a_failure(
+    make_workflow, settings, scans, tmp_path, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(28, 'No space left on device')
+
+    workflow = make_workflow((wait_and_count, {'path': str(tmp_path / 'count')}), (divide, {}))
+    monkeypatch.setattr('nipype.pipeline.engine.nodes._save_resultfile', full)
+    failures, _ = run_with('MultiProc', workflow, settings, scans, tmp_path)
+    reasons = {failure.scan.name: failure.reason for failure in failures}
+    assert reasons['sub-01'] == 'OSError: [Errno 28] No space left on device'
+
+
+def test_no_garbage_is_looked_for_among_what_is_loaded(make_workflow, settings, scans):
+    frozen = []
+    workflow = make_workflow((divide, {}), (divide, {}))
+    execute._configure_nipype(settings)
+    plugin = ProcessesPlugin(
+        {
+            'n_procs': 1,
+            'memory_gb': 1,
+            'status_callback': lambda *_: frozen.append(gc.get_freeze_count()),
+        }
+    )
+    with pytest.raises(RuntimeError):
+        workflow.run(plugin=plugin)
+    assert min(frozen) > 10_000
+    assert gc.get_freeze_count() == 0
+    assert len(find_failures(plugin.crashes, scans)) == 2
 
 
 def test_processes_end_with_the_one_that_made_them():
