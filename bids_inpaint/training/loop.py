@@ -15,7 +15,7 @@ from bids_inpaint.evaluation.metrics import lesion_error, psnr
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet
-from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.configs import Stage, TrainingConfig
 from bids_inpaint.training.pipeline import Batches, Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
 
@@ -23,14 +23,14 @@ CHECKPOINT_FILE = 'checkpoint.npz'
 LOG_FILE = 'log.csv'
 
 
-def compile_network(config: TrainingConfig, *, fixed_norm: bool = False) -> keras.Model:
-    """Build the network of a config, with losses and optimiser."""
+def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
+    """Build the network of a config, with the losses and the optimiser of a stage."""
     keras.utils.set_random_seed(config.seed)
     policy = 'mixed_bfloat16' if config.mixed_precision else 'float32'
     keras.mixed_precision.set_dtype_policy(policy)
-    network = build_unet(config.architecture, fixed_norm=fixed_norm)
+    network = build_unet(config.architecture, fixed_norm=stage.fixed_norm)
     keras.mixed_precision.set_dtype_policy('float32')
-    loss = lesion_weighted_mse(config.lesion_weight)
+    loss = lesion_weighted_mse(stage.lesion_weight)
     network.compile(
         keras.optimizers.Adam(
             ConstantThenLinear(config.learning_rate, config.steps, config.decay_share)
@@ -147,7 +147,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT_FILE
     for stage in config.stages:
-        network = compile_network(config, fixed_norm=stage.fixed_norm)
+        network = compile_network(config, stage)
         first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
         if first >= stage.until:
             continue

@@ -96,7 +96,7 @@ def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, brain
     train(stopped, brains, masks, drawn, tmp_path / 'parts', interval=2)
     # The learning rate of the shorter config falls earlier: compare with the same config.
     again = train(stopped, brains, masks, drawn, tmp_path / 'again', interval=1)
-    twice = compile_network(stopped)
+    twice = compile_network(stopped, stopped.stages[0])
     assert load_checkpoint(twice, tmp_path / 'parts' / CHECKPOINT_FILE) == 2
     for a, b in zip(again.variables, twice.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
@@ -132,7 +132,7 @@ def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, 
 def test_fixed_norm_keeps_the_statistics(brains, masks):
     batch = pipeline.Batches(brains, masks, CONFIG)[0]
     for fixed in (False, True):
-        network = compile_network(CONFIG, fixed_norm=fixed)
+        network = compile_network(CONFIG, Stage(until=1, crop_vox=16, fixed_norm=fixed))
         norm = network.get_layer('down_0_norm')
         before = np.asarray(norm.moving_variance).copy()
         network.train_on_batch(*batch)
