@@ -1,0 +1,149 @@
+from importlib import import_module
+
+import nibabel as nb
+import numpy as np
+import pytest
+import tiny_app
+from image_grids import GRIDS, grid_of
+from nitransforms.linear import Affine
+
+from bids_inpaint.image.ants_bridge import write_itk_affine
+from bids_inpaint.image.resample import Grid
+from bids_inpaint.image.volume import Volume, load, save
+from bids_inpaint.interfaces.preprocess import (
+    BiasField,
+    BrainMask,
+    Conform,
+    Denoise,
+    Normalise,
+    Register,
+    ToTemplate,
+)
+
+PLACES = tiny_app.places(Grid(tiny_app.SHAPE, tiny_app.AFFINE))
+
+
+@pytest.fixture(autouse=True)
+def tiny_steps(monkeypatch):
+    for module, name, value in tiny_app.replacements():
+        monkeypatch.setattr(import_module(module), name, value)
+
+
+@pytest.fixture
+def transforms(tmp_path):
+    """Files that bring the T1w to the template, and back."""
+    xfm = tiny_app.anat2std_xfm()
+    forward = write_itk_affine(np.linalg.inv(xfm), tmp_path / 'anat2std.txt')
+    return {'anat2std': str(forward), 'std2anat': str(write_itk_affine(xfm, tmp_path / 'b.txt'))}
+
+
+def run(node, tmp_path):
+    return node.run(cwd=str(tmp_path)).outputs
+
+
+def in_template(folder, name, data):
+    return str(save(Volume(data.astype(np.float32), tiny_app.AFFINE), folder / f'{name}.nii'))
+
+
+@pytest.mark.parametrize('name', GRIDS)
+def test_conform_turns_to_ras(tmp_path, name):
+    grid = grid_of(name)
+    source = tiny_app.write_head(tmp_path / 'T1w.nii.gz', grid, dtype='u1', slope=2.5, noise=0)
+    out = run(Conform(in_file=str(source)), tmp_path)
+    t1w = load(out.out_file)
+    assert nb.aff2axcodes(t1w.affine) == ('R', 'A', 'S')
+    points = nb.affines.apply_affine(
+        tiny_app.anat2std_xfm(), tiny_app.places(Grid(t1w.data.shape, t1w.affine))
+    )
+    expected = tiny_app.GAIN * tiny_app.head(points) * tiny_app.bias_field(points)
+    # Half a step of the stored integers; rounding of positions moves some voxels over an edge.
+    assert (np.abs(t1w.data - expected) < 1.26).mean() > 0.995
+    assert out.facts['shape'] == list(grid.shape)
+    assert out.facts['zooms_mm'] == pytest.approx(nb.affines.voxel_sizes(grid.affine), abs=1e-3)
+
+
+def test_register_writes_the_map_and_its_inverse_as_itk_wants_them(tmp_path):
+    t1w = tiny_app.write_head(tmp_path / 'T1w.nii', grid_of('RAS'))
+    out = run(Register(in_file=str(t1w)), tmp_path)
+    # To take an image somewhere one needs the map of points from there.
+    points = np.random.default_rng(0).normal(0, 50, (20, 3))
+    there = nb.affines.apply_affine(tiny_app.anat2std_xfm(), points)
+    forward, backward = (
+        Affine.from_filename(path, fmt='itk') for path in (out.anat2std_xfm, out.std2anat_xfm)
+    )
+    np.testing.assert_allclose(forward.map(there), points, atol=1e-4)
+    np.testing.assert_allclose(backward.map(points), there, atol=1e-4)
+    assert out.skull_stripped is False
+    assert out.facts['similarity'] == 0.9
+    assert out.facts['strategy'] == 'known'
+    assert out.facts['problems'] == []
+    assert out.facts['determinant'] == pytest.approx(1.08 * 0.95 * 1.04)
+
+
+@pytest.mark.parametrize('name', GRIDS)
+def test_to_template_puts_the_head_where_the_template_is(tmp_path, transforms, name):
+    source = tiny_app.write_head(tmp_path / 'T1w.nii', grid_of(name), noise=0, dtype='f4')
+    out = run(ToTemplate(in_file=str(source), anat2std_xfm=transforms['anat2std']), tmp_path)
+    moved = load(out.out_file)
+    np.testing.assert_array_equal(moved.affine, tiny_app.AFFINE)
+    expected = tiny_app.GAIN * tiny_app.head(PLACES) * tiny_app.bias_field(PLACES)
+    inside = tiny_app.radius(PLACES) < 0.6
+    assert np.corrcoef(moved.data[inside], expected[inside])[0, 1] > 0.97
+    # Beyond the head there is nothing.
+    np.testing.assert_allclose(moved.data[tiny_app.radius(PLACES) > 1.4], 0, atol=15)
+
+
+@pytest.mark.parametrize('name', ['LPS', 'oblique'])
+def test_denoising_is_asked_for_where_the_brain_is_and_not_in_zeros(
+    tmp_path, transforms, monkeypatch, name
+):
+    grid = grid_of(name)
+    asked = []
+
+    def note(t1w, mask):
+        asked.append(mask)
+        return t1w
+
+    monkeypatch.setattr('bids_inpaint.interfaces.preprocess.denoise', note)
+    source = tiny_app.write_head(tmp_path / 'T1w.nii', grid, dtype='f4')
+    conformed = run(Conform(in_file=str(source)), tmp_path).out_file
+    run(Denoise(in_file=conformed, std2anat_xfm=transforms['std2anat']), tmp_path)
+    (mask,) = asked
+    t1w = load(conformed)
+    radius = tiny_app.radius(
+        nb.affines.apply_affine(
+            tiny_app.anat2std_xfm(), tiny_app.places(Grid(t1w.data.shape, t1w.affine))
+        )
+    )
+    assert mask.shape == t1w.data.shape
+    assert mask[radius < 1].all()
+    assert not mask[t1w.data == 0].any()
+    # Four voxels of this template are 16 mm, a third of the brain's radius.
+    assert not mask[radius > 1.45].any()
+
+
+def test_normalise_undoes_field_and_gain(tmp_path):
+    brain = tiny_app.radius(PLACES) < 1
+    field = tiny_app.bias_field(PLACES)
+    files = {
+        'bias_field': in_template(tmp_path, 'field', field),
+        'brain_mask': in_template(tmp_path, 'brain', brain),
+    }
+    given = in_template(tmp_path, 'given', 300 * tiny_app.head(PLACES) * field)
+    out = run(Normalise(in_file=given, **files), tmp_path)
+    scaled = load(out.out_file).data
+    assert scaled[brain].mean() == pytest.approx(1, abs=1e-5)
+    assert not scaled[~brain].any()
+    again = scaled * field * out.brain_mean
+    np.testing.assert_allclose(again[brain], load(given).data[brain], rtol=1e-5)
+    assert out.facts['brain_mean'] == out.brain_mean
+
+
+def test_field_and_mask_are_kept_with_what_tells_of_them(tmp_path):
+    given = in_template(tmp_path, 'given', tiny_app.head(PLACES))
+    brain = run(BrainMask(in_file=given, skull_stripped=False), tmp_path)
+    mask = load(brain.out_file).data > 0
+    assert brain.facts['volume_ml'] == pytest.approx(mask.sum() / 1000, abs=0.1)
+    field = run(BiasField(in_file=given, brain_mask=brain.out_file), tmp_path)
+    assert load(field.out_file).data[mask].mean() == pytest.approx(1, abs=1e-4)
+    assert 0.8 < field.facts['percentile_1'] < 1 < field.facts['percentile_99'] < 1.2

@@ -1,0 +1,75 @@
+"""The app on a tiny head with true networks of the shipped architecture, but tiny."""
+
+from pathlib import Path
+
+import keras
+import nibabel as nb
+import numpy as np
+import pytest
+
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.cli import main
+from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.network.unet import build_unet
+from bids_inpaint.network.weights import save_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('tiny_steps')]
+
+TINY = UNetConfig(filters=2, levels=2, reconstruction_filters=2)
+BRIGHTER = 0.25
+
+
+@pytest.fixture
+def run(line, tmp_path):
+    """Run the app in this process with a network that adds so much to the whole brain."""
+
+    def run_with(change: float, *options: str) -> tuple[Path, Path]:
+        network = build_unet(TINY)
+        for variable in network.variables:
+            if variable.path == 'full_resolution/bias':
+                variable.assign(keras.ops.full_like(variable, change))
+        card = {
+            'name': 'tiny',
+            'architecture': TINY,
+            'change_core_threshold': 0.2,
+            'change_edge_threshold': 0.1,
+            'lesion_threshold': 0.15,
+        }
+        save_weights(network, tmp_path / f'nets{change}/blind', card)
+        (tmp_path / 'linear.yml').write_text('plugin: Linear')
+        options = ('--use-plugin', str(tmp_path / 'linear.yml'), *options)
+        assert main(line(*options, models=tmp_path / f'nets{change}')) == 0
+        source = next((tmp_path / 'raw').rglob('sub-02*_T1w.nii'))
+        scan = parse_t1w(source)
+        return source, tmp_path / 'out' / scan.folder / f'{scan.name}_'
+
+    return run_with
+
+
+def stored(path):
+    return np.asarray(nb.load(path).dataobj.get_unscaled())
+
+
+@pytest.mark.parametrize('flip', [(), ('--flip-averaging',)])
+def test_a_new_residual_network_gives_back_the_source(run, flip):
+    source, prefix = run(0.0, '--participant-label', '02', *flip)
+    product = f'{prefix}desc-inpainted_T1w.nii.gz'
+    assert stored(product).tobytes() == stored(source).tobytes()
+    assert nb.load(product).header.binaryblock == nb.load(source).header.binaryblock
+    assert not stored(f'{prefix}desc-change_mask.nii.gz').any()
+
+
+def test_what_a_network_adds_is_added_in_the_units_of_the_source(run):
+    source, prefix = run(BRIGHTER, '--participant-label', '02')
+    brain = stored(f'{prefix}desc-brain_mask.nii.gz') == 1
+    changed = stored(f'{prefix}desc-change_mask.nii.gz') == 1
+    difference = nb.load(f'{prefix}desc-difference_T1w.nii.gz').get_fdata()
+    added = nb.load(f'{prefix}desc-inpainted_T1w.nii.gz').get_fdata()
+    added -= nb.load(source).get_fdata()
+    assert changed[brain].mean() > 0.95
+    assert not added[~changed].any()
+    inside = changed & (difference > 0.99 * BRIGHTER)
+    assert inside.sum() > 10_000
+    assert difference.max() == pytest.approx(BRIGHTER, rel=0.001)
+    # 0.25 of the mean of the brain, about 280, and the field's 15 % to each side.
+    assert 0.25 * 280 * 0.8 < added[inside].min() < added[inside].max() < 0.25 * 280 * 1.2
