@@ -56,7 +56,10 @@ def read_source(path: Path) -> nb.Nifti1Image:
         data = scaled(img)
     except (nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
         _refuse(path, 'a NIfTI image', f'not one ({error})', error)
-    except (FileNotFoundError, PermissionError) as error:
+    except FileNotFoundError as error:
+        found = 'a link to nothing (of DataLad: get its content first)'
+        _refuse(path, 'a file', found if path.is_symlink() else 'none', error)
+    except PermissionError as error:
         _refuse(path, 'a readable file', f'one that cannot be read ({error.strerror})', error)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         _refuse(path, 'a whole NIfTI image', f'one that ends early or is damaged ({error})', error)

@@ -6,7 +6,7 @@ from typing import Any
 
 import nibabel as nb
 import numpy as np
-from nipype.interfaces.base import SimpleInterface, TraitedSpec, traits
+from nipype.interfaces.base import File, SimpleInterface, TraitedSpec, traits
 from numpy.typing import NDArray
 
 from bids_inpaint.image.source import like_source
@@ -15,6 +15,15 @@ from bids_inpaint.image.volume import Volume, load, save
 _STATUS = Path('/proc/self/status')
 _RESET_PEAK = Path('/proc/self/clear_refs')
 _BYTES_PER_MB = 1024**2
+
+
+def source_image() -> Any:
+    """Make the trait of an image of the dataset.
+
+    It is not asked to exist. Nipype would ask while it builds the graph, and end the run of all
+    scans for one link to nowhere, of which `read_source` tells in its place.
+    """
+    return File(mandatory=True, desc='T1w image of the dataset')
 
 
 class MeasuredOutputSpec(TraitedSpec):

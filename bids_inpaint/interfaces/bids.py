@@ -17,11 +17,12 @@ from bids_inpaint.bids.atomic import replacing
 from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
 from bids_inpaint.bids.scan import Scan, parse_t1w
 from bids_inpaint.bids.sidecars import image_sidecar, source_uri, write_json
+from bids_inpaint.interfaces.base import source_image
 
 
 class _SaveDerivativeInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='what to save')
-    source_file = File(exists=True, mandatory=True, desc='T1w image that it was made from')
+    source_file = source_image()
     output_dir = traits.Str(mandatory=True, desc='root of the derivative dataset')
     kind = traits.Str(mandatory=True, desc='a key of `bids_inpaint.bids.names.KINDS`')
     space = traits.Str('T1w', usedefault=True, desc='whose grid it is on')
@@ -72,7 +73,7 @@ class SaveDerivative(SimpleInterface):
 
 class _SaveQualityInputSpec(BaseInterfaceInputSpec):
     numbers = traits.Dict(mandatory=True, desc='flat, of numbers and text')
-    source_file = File(exists=True, mandatory=True, desc='T1w image that they are of')
+    source_file = source_image()
     output_dir = traits.Str(mandatory=True, desc='root of the derivative dataset')
 
 

@@ -20,6 +20,7 @@ from bids_inpaint.interfaces.base import (
     save_array,
     save_mask,
     save_native,
+    source_image,
 )
 
 # Least weight of a voxel that is changed: less is what linear interpolation leaves of the taper.
@@ -103,7 +104,7 @@ class MapLesions(MeasuredInterface):
 
 
 class _AddChangeInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc='T1w image of the dataset')
+    in_file = source_image()
     anat2std_xfm = File(exists=True, mandatory=True, desc='brings the T1w to the template')
     change = File(exists=True, mandatory=True, desc='on the template grid, in units of in_file')
     weights = File(exists=True, mandatory=True, desc='share of the difference, template grid')
@@ -144,7 +145,7 @@ class AddChange(MeasuredInterface):
 
 class _MaskToNativeInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='mask on the template grid')
-    reference = File(exists=True, mandatory=True, desc='T1w image of the dataset')
+    reference = source_image()
     anat2std_xfm = File(exists=True, mandatory=True, desc='brings the T1w to the template')
 
 

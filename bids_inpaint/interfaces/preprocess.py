@@ -24,6 +24,7 @@ from bids_inpaint.interfaces.base import (
     load_mask,
     save_array,
     save_mask,
+    source_image,
 )
 
 _TEMPLATE_GRID = Grid(template.SHAPE, template.AFFINE)
@@ -33,7 +34,7 @@ _DENOISE_MARGIN_VOX = 4
 
 
 class _ConformInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc='T1w image of the dataset')
+    in_file = source_image()
 
 
 class _ConformOutputSpec(MeasuredOutputSpec):

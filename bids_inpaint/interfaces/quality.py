@@ -27,11 +27,11 @@ from bids_inpaint.image.quality import (
 )
 from bids_inpaint.image.resample import inverse
 from bids_inpaint.image.source import conform, read_source
-from bids_inpaint.interfaces.base import MeasuredInterface, MeasuredOutputSpec
+from bids_inpaint.interfaces.base import MeasuredInterface, MeasuredOutputSpec, source_image
 
 
 class _MeasureQualityInputSpec(BaseInterfaceInputSpec):
-    source_file = File(exists=True, mandatory=True, desc='T1w image of the dataset')
+    source_file = source_image()
     inpainted = File(exists=True, mandatory=True, desc='the product, on its grid')
     change_mask = File(exists=True, mandatory=True, desc='on its grid')
     brain_mask = File(exists=True, mandatory=True, desc='on its grid')

@@ -368,8 +368,12 @@ def test_another_format_is_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(BidsInpaintError, match=re.escape(str(tmp_path / 'a.nii'))):
-        read_source(tmp_path / 'a.nii')
+    path = tmp_path / 'a.nii'
+    with pytest.raises(BidsInpaintError, match=f'^{re.escape(str(path))}: a file is required'):
+        read_source(path)
+    path.symlink_to('.git/annex/objects/a.nii')
+    with pytest.raises(BidsInpaintError, match=r'found a link to nothing \(of DataLad'):
+        read_source(path)
 
 
 def test_an_unreadable_file_is_refused():

@@ -93,6 +93,11 @@ def test_to_template_puts_the_head_where_the_template_is(tmp_path, transforms, n
     np.testing.assert_allclose(moved.data[tiny_app.radius(PLACES) > 1.4], 0, atol=15)
 
 
+def half_in_fog(points):
+    """A head with no zero around it, but nothing at all to its left."""
+    return np.where(points[..., 0] > -20, tiny_app.head(points) + np.float32(0.1), 0)
+
+
 @pytest.mark.parametrize('name', ['LPS', 'oblique'])
 def test_denoising_is_asked_for_where_the_brain_is_and_not_in_zeros(
     tmp_path, transforms, monkeypatch, name
@@ -105,7 +110,7 @@ def test_denoising_is_asked_for_where_the_brain_is_and_not_in_zeros(
         return t1w
 
     monkeypatch.setattr('bids_inpaint.interfaces.preprocess.denoise', note)
-    source = tiny_app.write_head(tmp_path / 'T1w.nii', grid, dtype='f4')
+    source = tiny_app.write_head(tmp_path / 'T1w.nii', grid, dtype='f4', draw=half_in_fog)
     conformed = run(Conform(in_file=str(source)), tmp_path).out_file
     run(Denoise(in_file=conformed, std2anat_xfm=transforms['std2anat']), tmp_path)
     (mask,) = asked
@@ -116,10 +121,12 @@ def test_denoising_is_asked_for_where_the_brain_is_and_not_in_zeros(
         )
     )
     assert mask.shape == t1w.data.shape
-    assert mask[radius < 1].all()
+    assert mask[(radius < 1) & (t1w.data != 0)].all()
     assert not mask[t1w.data == 0].any()
-    # Four voxels of this template are 16 mm, a third of the brain's radius.
-    assert not mask[radius > 1.45].any()
+    # Four voxels of this template are 16 mm, and the brain's radius at least 55.
+    beyond = mask[t1w.data != 0][radius[t1w.data != 0] > 1]
+    assert beyond.any()
+    assert not mask[radius > 1 + 18 / 55].any()
 
 
 def test_normalise_undoes_field_and_gain(tmp_path):

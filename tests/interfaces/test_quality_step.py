@@ -78,6 +78,18 @@ def test_numbers_of_a_change(measure, name):
     assert numbers['problems'] == 'none'
 
 
+def test_the_control_goes_to_the_template(measure, monkeypatch):
+    used = []
+
+    def note(t1w, xfm):
+        used.append(xfm)
+        return t1w.data
+
+    monkeypatch.setattr('bids_inpaint.interfaces.quality.there_and_back', note)
+    measure('RAS')
+    np.testing.assert_allclose(used[0], tiny_app.anat2std_xfm(), atol=1e-6)
+
+
 def test_a_change_outside_the_mask_and_a_bad_registration_are_told(measure):
     numbers, _ = measure('oblique', outside=60, problems=['the affine is odd'], lesion=False)
     first, second = numbers['problems'].split('; ')[:2]

@@ -62,6 +62,8 @@ def test_a_transform_is_saved_as_it_is(tmp_path, scan):
     assert found.endswith('sub-01_ses-a_run-1_from-T1w_to-MNI152NLin2009aSym_mode-image_xfm.txt')
     with open(found) as stream:  # noqa: PTH123
         assert stream.read() == '#Insight Transform File V1.0\n'
+    (sidecar,) = (tmp_path / 'out').rglob('*_xfm.json')
+    assert json.loads(sidecar.read_text()).keys() == {'Sources', 'Steps'}
 
 
 def test_further_fields_are_in_the_sidecar(tmp_path, scan, image):

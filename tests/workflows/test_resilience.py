@@ -58,6 +58,9 @@ def spoil(name, path):
             nb.Nifti1Image(data.astype('f4'), nb.load(path).affine).to_filename(path)
         case 'four dimensions':
             nb.Nifti1Image(np.ones((30, 30, 30, 5), 'f4'), np.diag([4, 4, 4, 1])).to_filename(path)
+        case 'link to nothing':
+            path.unlink()
+            path.symlink_to('../../.git/annex/objects/a.nii.gz')
         case 'empty':
             nb.Nifti1Image(np.zeros((30, 30, 30), 'i2'), np.diag([4, 4, 4, 1])).to_filename(path)
 
@@ -68,6 +71,7 @@ SPOILT = {
     'zero bytes': 'Empty file',
     'not finite': '1 voxels with NaN',
     'four dimensions': 'found the shape (30, 30, 30, 5)',
+    'link to nothing': 'found a link to nothing',
     'empty': 'found the value 0 in every voxel',
 }
 

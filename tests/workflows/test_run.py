@@ -9,6 +9,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 import tiny_app
+from image_grids import grid_of
 from nitransforms.linear import Affine
 from nitransforms.resampling import apply
 
@@ -173,6 +174,16 @@ def test_options_of_output(linear, scans, tmp_path):
     assert main(linear(*options, '--participant-label', '01')) == 0
     assert [path.stat().st_mtime_ns for path in steps] == times
     assert product.read_bytes() == content
+
+
+def test_an_image_that_was_replaced_is_computed_anew(linear, scans, tmp_path):
+    options = ('--participant-label', '01', '--keep-work-dir')
+    assert main(linear(*options)) == 0
+    tiny_app.write_head(scans[0].t1w, grid_of('LPS'), dtype='f4')
+    assert main(linear(*options)) == 0
+    product = nb.load(tmp_path / 'out/sub-01/anat/sub-01_desc-inpainted_T1w.nii.gz')
+    assert nb.aff2axcodes(product.affine) == ('L', 'P', 'S')
+    assert product.get_data_dtype() == np.float32
 
 
 def test_a_network_that_changes_nothing_gives_back_the_source(
