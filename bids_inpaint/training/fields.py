@@ -36,4 +36,4 @@ def _interpolation_matrix(coarse: int, fine: int) -> NDArray[np.float32]:
     """Weights (fine, coarse) of linear interpolation between the centres of boxes."""
     centres = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0, coarse - 1)
     distance = np.abs(centres[:, None] - np.arange(coarse))
-    return np.maximum(1 - distance, 0).astype(np.float32)
+    return np.asarray(np.maximum(1 - distance, 0), dtype=np.float32)

@@ -176,9 +176,9 @@ def test_derivatives_are_found_by_their_names(tmp_path):
     (found,) = pipeline.find_masks(tmp_path)
     assert pipeline.participant_of(found) == 'a1'
     assert pipeline.load_mask(found).sum() == 3
-    with pytest.raises(FileNotFoundError, match='no file .*desc-preproc_T1w'):
+    with pytest.raises(FileNotFoundError, match=r'no file .*desc-preproc_T1w'):
         pipeline.find_brains(tmp_path)
-    with pytest.raises(FileNotFoundError, match='no file .*label-lesion_mask'):
+    with pytest.raises(FileNotFoundError, match=r'no file .*label-lesion_mask'):
         pipeline.find_masks(tmp_path / 'sub-none')
 
 
