@@ -63,7 +63,7 @@ _WIDE_POSES = tuple(
     Pose(*p) for p in product((-45, -15, 15, 45), (-30, 0, 30), (-30, 0, 30), (0.95, 1.15, 1.35))
 )
 _STEPS = (Pose(8, 8, 8, 0.06), Pose(4, 4, 4, 0.03))
-_SCALE_LIMITS = (0.8, 1.5)
+_SCALE_LIMITS = (0.95, 1.5)
 
 
 class _Target(NamedTuple):

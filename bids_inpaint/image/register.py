@@ -6,6 +6,9 @@ affine map is refined within the template's brain and a dark rim around it. Each
 a bad one is thrown away for the next strategy. What was tried is told in docs/registration.md.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +37,7 @@ _SPACING_MM = 2.0
 # Finer voxels than this are averaged before a plain registration, which would take minutes.
 _FINEST_MM = 1.0
 _ITERATIONS_PER_LEVEL = (100, 50)
+_SEED_VARIABLE = 'ANTS_RANDOM_SEED'
 # In this order, by whether the skull was stripped.
 _STRATEGIES = {
     True: ('plain', 'search', 'wide-search'),
@@ -71,7 +75,7 @@ def register_to_template(
         (X, Y, Z) float32, any orientation and voxel size, scanner units; need not be denoised.
     random_seed : int
         Of the points that the metric samples. The same seed gives the same result to the last
-        bit with one thread of ITK, and within a tenth of a millimetre with several.
+        bit with one thread of ITK, and within a hundredth of a millimetre with several.
     skull_stripped : bool, optional
         Whether the volume holds a brain only; looked at if not given.
 
@@ -173,12 +177,11 @@ def _target() -> _Target:
 def _register_plainly(t1w: Volume, random_seed: int) -> NDArray[np.float64]:
     """Let ANTs do it from the centres of mass: right for extracted brains."""
     small = reduce_fine(t1w, spacing_mm=_FINEST_MM)
-    with TemporaryDirectory() as folder:
+    with _seeded(random_seed), TemporaryDirectory() as folder:
         found = ants.registration(
             to_ants(load_template().t1w, AFFINE),
             to_ants(small.data, small.affine),
             'AffineFast',
-            random_seed=random_seed,
             outprefix=f'{folder}/',
         )
         return _invert(read_itk_affine(Path(found['fwdtransforms'][0])))
@@ -187,7 +190,7 @@ def _register_plainly(t1w: Volume, random_seed: int) -> NDArray[np.float64]:
 def _refine(head: Volume, start: NDArray[np.float64], random_seed: int) -> NDArray[np.float64]:
     """Refine an affine map of a flat head within the template's brain and the rim around it."""
     target = _target()
-    with TemporaryDirectory() as folder:
+    with _seeded(random_seed), TemporaryDirectory() as folder:
         found = ants.registration(
             to_ants(target.t1w, target.grid.affine),
             to_ants(head.data, head.affine),
@@ -197,10 +200,23 @@ def _refine(head: Volume, start: NDArray[np.float64], random_seed: int) -> NDArr
             aff_iterations=_ITERATIONS_PER_LEVEL,
             aff_shrink_factors=(2, 1),
             aff_smoothing_sigmas=(1, 0),
-            random_seed=random_seed,
             outprefix=f'{folder}/',
         )
         return _invert(read_itk_affine(Path(found['fwdtransforms'][0])))
+
+
+@contextmanager
+def _seeded(random_seed: int) -> Iterator[None]:
+    """Seed ANTs by its environment variable: antspyx 0.6 drops the argument `random_seed`."""
+    before = os.environ.get(_SEED_VARIABLE)
+    os.environ[_SEED_VARIABLE] = str(random_seed or 1)  # ANTs takes 0 for none
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SEED_VARIABLE]
+        else:
+            os.environ[_SEED_VARIABLE] = before
 
 
 def _invert(xfm: NDArray[np.float64]) -> NDArray[np.float64]:
