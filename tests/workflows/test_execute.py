@@ -273,6 +273,10 @@ def test_a_scan_is_named_once_with_its_first_failure(scans):
             'When creating this crashfile, the results file\n',
             'a.nii: one thing and another',
         ),
+        (
+            'Traceback (most recent call last):\n\n  File "a"\n    b\n\n\nOSError: full\n',
+            'OSError: full',
+        ),
         ('no traceback', 'no traceback'),
         ('', ''),
     ],

@@ -26,14 +26,14 @@ def build(tmp_path, scans):
     """Maker of the expanded graph's nodes, by full name, from settings."""
     (tmp_path / 'model').mkdir()
 
-    def make(*, use_gpu=False, **options):
+    def make(*, use_gpu=False, omp_nthreads=3, **options):
         settings = Settings(
             bids_dir=tmp_path / 'raw',
             output_dir=tmp_path / 'out',
             analysis_level='participant',
             work_dir=tmp_path / 'work',
             nprocs=4,
-            omp_nthreads=3,
+            omp_nthreads=omp_nthreads,
             mem_gb=8,
             **options,
         )
@@ -165,6 +165,6 @@ def test_only_the_network_queues_for_a_gpu(build, use_gpu):
 def test_threads_and_device_are_no_inputs_of_the_result(build, scans):
     """A run may go on with other resources; a hash of them would begin it anew."""
     nodes, _ = build(device='cpu')
-    other, _ = build(device='auto', use_gpu=True)
+    other, _ = build(device='auto', use_gpu=True, omp_nthreads=1)
     hashes = [named(n, scans[0], 'network').inputs.get_hashval()[1] for n in (nodes, other)]
     assert hashes[0] == hashes[1]
