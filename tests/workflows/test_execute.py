@@ -40,6 +40,12 @@ def divide():
     return 1 / 0
 
 
+def leave():
+    import sys as imported_sys
+
+    imported_sys.exit(3)
+
+
 def kill():
     import os as imported_os
 
@@ -184,6 +190,17 @@ def test_stop_on_first_crash(make_workflow, settings, scans, tmp_path):
     assert [f.scan.name for f in find_failures(crashes, scans)] == ['sub-01']
     time.sleep(1.2)  # what was running may end, what would follow it does not begin
     assert not counted.exists() or counted.read_text() == 'x'
+
+
+def test_a_step_that_exits_fails_its_scan_and_not_the_run(
+    make_workflow, settings, scans, tmp_path
+):
+    workflow = make_workflow((leave, {}), (divide, {}))
+    failures, _ = run_with('MultiProc', workflow, settings, scans, tmp_path)
+    assert {failure.reason for failure in failures} == {
+        'SystemExit: 3',
+        'ZeroDivisionError: division by zero',
+    }
 
 
 @pytest.mark.slow
