@@ -109,13 +109,17 @@ def test_a_bad_result_goes_to_the_next_strategy(monkeypatch):
 
 
 def test_of_bad_results_the_most_similar_is_returned(monkeypatch):
-    rng = np.random.default_rng(0)
-    t1w = Volume(rng.random((40, 40, 40), dtype=np.float32), np.diag([5.0, 5, 5, 1]))
+    similarities = {'plain': 0.1, 'search': 0.3, 'wide-search': 0.2}
+
+    def assess(_head, xfm, strategy, *, skull_stripped):
+        return Registration(xfm, similarities[strategy], strategy, 1.3, skull_stripped)
+
     monkeypatch.setattr(register, '_register_plainly', lambda *_: np.eye(4))
     monkeypatch.setattr(register, '_refine', unrefined)
-    found = register_to_template(t1w, random_seed=1)
-    assert registration_problems(found)
-    assert found.similarity < register.LEAST_SIMILARITY
+    monkeypatch.setattr(register, '_assess', assess)
+    t1w = Volume(np.ones((40, 40, 40), np.float32), np.diag([5.0, 5, 5, 1]))
+    found = register_to_template(t1w, random_seed=1, skull_stripped=True)
+    assert found.strategy == 'search'
 
 
 def test_seed_is_given_to_ants_and_taken_back(monkeypatch):
@@ -129,6 +133,13 @@ def test_seed_is_given_to_ants_and_taken_back(monkeypatch):
         seen.append(os.environ['ANTS_RANDOM_SEED'])
     assert seen == ['5', 'as before', '1']
     assert 'ANTS_RANDOM_SEED' not in os.environ
+
+
+def test_noise_is_no_brain(monkeypatch):
+    monkeypatch.setattr(register, '_refine', unrefined)
+    rng = np.random.default_rng(0)
+    noise = Volume(rng.random((40, 40, 40), dtype=np.float32), np.diag([5.0, 5, 5, 1]))
+    assert registration_problems(register_to_template(noise, random_seed=1, skull_stripped=False))
 
 
 def make_registration(*, xfm=None, similarity=0.8, coverage=1.0):
