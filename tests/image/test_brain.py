@@ -5,8 +5,8 @@ import pytest
 from head_phantoms import acquire, known_xfm, native_grid, template_head
 from scipy import ndimage
 
-from bids_inpaint.image.brain import brain_mask_on_template, is_skull_stripped
-from bids_inpaint.image.template import SHAPE, load_template
+from bids_inpaint.image.brain import brain_mask_on_template, has_scalp, is_skull_stripped
+from bids_inpaint.image.template import AFFINE, SHAPE, load_template
 from bids_inpaint.image.volume import Volume, load
 
 DATA = Path(__file__).parents[3] / 'shared' / 'data'
@@ -69,12 +69,19 @@ def test_extracted_brains_are_recognised_by_their_missing_scalp(stripped):
     assert is_skull_stripped(t1w) is stripped
 
 
+def test_scalp_is_looked_for_above_the_base_only():
+    brain = load_template().brain_mask
+    around = (ndimage.distance_transform_edt(~brain) < 18).astype(np.float32)
+    below = around.copy()
+    below[:, :, 90:] = 0
+    assert has_scalp(Volume(around, AFFINE), np.eye(4))
+    assert not has_scalp(Volume(below, AFFINE), np.eye(4))
+
+
 def test_remains_of_the_face_do_not_make_a_head():
     truth = known_xfm()
     std = load_template().t1w / np.float32(200)
-    below = ndimage.distance_transform_edt(~load_template().brain_mask) < 18
-    below[:, :, 70:] = False  # most of what lies around the lower half of the brain
-    std[below] = 1.0
+    std[40:140, 120:210, 10:40] = 1.5
     t1w = acquire(std, native_grid('RAS', truth), truth, noise=0)
     assert is_skull_stripped(t1w)
 
