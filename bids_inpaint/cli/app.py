@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BidsInpaintError as error:
         LOGGER.critical('%s', error)
         return UNUSABLE
+    except OSError as error:  # a disk that fills, a folder that goes away
+        LOGGER.critical('%s', error)
+        return UNUSABLE
     except KeyboardInterrupt:
         LOGGER.warning('interrupted; the same command goes on where this one stopped')
         return INTERRUPTED

@@ -67,6 +67,11 @@ def inpaint(
     (X, Y, Z) float32
         The same grid and units.
 
+    Raises
+    ------
+    ValueError
+        If what the network predicts is not finite: it must not reach an image.
+
     """
     cut = plan_cut(brain_mask, multiple)
     inside = brain_mask[cut.box]
@@ -75,6 +80,10 @@ def inpaint(
     if flip_averaging:
         predicted = np.float32(0.5) * (predicted + _predict(network, example[::-1])[::-1])
     predicted = predicted[tuple(slice(n) for n in inside.shape)]
+    if not np.isfinite(predicted).all():
+        number = int((~np.isfinite(predicted)).sum())
+        msg = f'{network.name} predicted {number} voxels that are not finite numbers'
+        raise ValueError(msg)
     out = t1w.astype(np.float32, copy=True)
     out[cut.box] = np.where(inside, predicted, out[cut.box])
     return out

@@ -7,7 +7,6 @@ LNCS 12417:41-49.
 
 """
 
-from functools import partial
 from typing import Any
 
 import keras
@@ -17,16 +16,13 @@ from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpSampling3D
 
 
-def build_unet(config: UNetConfig, *, fixed_norm: bool = False) -> keras.Model:
+def build_unet(config: UNetConfig) -> keras.Model:
     """Build the network.
 
     Parameters
     ----------
     config : UNetConfig
         The architecture.
-    fixed_norm : bool
-        Whether batch normalisation uses its stored statistics in training, too, as it does in
-        prediction. The variables are the same.
 
     Returns
     -------
@@ -37,22 +33,21 @@ def build_unet(config: UNetConfig, *, fixed_norm: bool = False) -> keras.Model:
         supervision.
 
     """
-    convolve = partial(_convolve, fixed_norm=fixed_norm)
     t1w = keras.Input((None, None, None, 1), name='t1w')
     features = SpaceToDepth(name='space_to_depth')(t1w)
     skips = []
     for level in range(config.levels - 1):
-        features = convolve(features, config.filters * 2**level, f'down_{level}')
+        features = _convolve(features, config.filters * 2**level, f'down_{level}')
         skips.append(features)
         features = layers.MaxPooling3D(name=f'pool_{level}')(features)
-    features = convolve(features, config.filters * 2 ** (config.levels - 1), 'bottom')
+    features = _convolve(features, config.filters * 2 ** (config.levels - 1), 'bottom')
     for level in reversed(range(config.levels - 1)):
         features = layers.UpSampling3D(name=f'upsample_{level}')(features)
         features = layers.Concatenate(name=f'skip_{level}')([features, skips[level]])
-        features = convolve(features, config.filters * 2**level, f'up_{level}')
+        features = _convolve(features, config.filters * 2**level, f'up_{level}')
     low = _last_convolution(features, 8, 'low_resolution', config)
     features = TrilinearUpSampling3D(name='upsample_full')(low)
-    features = convolve(features, config.reconstruction_filters, 'reconstruction')
+    features = _convolve(features, config.reconstruction_filters, 'reconstruction')
     full = _last_convolution(features, 1, 'full_resolution', config)
     outputs = {'reconstructed': full, 'subvolumes': DepthToSpace(name='depth_to_space')(low)}
     if config.head == 'residual':
@@ -63,11 +58,10 @@ def build_unet(config: UNetConfig, *, fixed_norm: bool = False) -> keras.Model:
     return keras.Model(t1w, outputs, name=f'unet_{config.head}')
 
 
-def _convolve(features: Any, filters: int, name: str, *, fixed_norm: bool) -> Any:
+def _convolve(features: Any, filters: int, name: str) -> Any:
     """3x3x3 convolution, ReLU, batch normalisation."""
     features = layers.Conv3D(filters, 3, padding='same', activation='relu', name=name)(features)
-    norm = layers.BatchNormalization(name=f'{name}_norm')
-    return norm(features, training=False) if fixed_norm else norm(features)
+    return layers.BatchNormalization(name=f'{name}_norm')(features)
 
 
 def _last_convolution(features: Any, channels: int, name: str, config: UNetConfig) -> Any:

@@ -94,6 +94,14 @@ def test_examples(
     )
 
 
+def whole_volumes(
+    brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]], config: TrainingConfig
+) -> list[NDArray[np.float32]]:
+    """One volume (X, Y, Z) of each brain as the network will be given it, most with lesions."""
+    drawn = draw_examples(brains, masks, config.lesions, seed=config.seed, per_brain=1)
+    return [example.lesioned for _, example in drawn]
+
+
 def _always(config: LesionConfig) -> LesionConfig:
     """Return the same lesions, in every image."""
     return LesionConfig(**{**vars(config), 'healthy_share': 0.0})

@@ -16,11 +16,14 @@ from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.training.configs import Stage, TrainingConfig
+from bids_inpaint.training.examples import whole_volumes
 from bids_inpaint.training.pipeline import Batches, Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
+from bids_inpaint.training.statistics import estimate_statistics
 
 CHECKPOINT_FILE = 'checkpoint.npz'
 LOG_FILE = 'log.csv'
+_STATISTICS_BRAINS = 6  # whose volumes the statistics of batch normalisation are taken from
 
 
 def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
@@ -28,7 +31,7 @@ def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
     policy = 'mixed_bfloat16' if config.mixed_precision else 'float32'
     keras.mixed_precision.set_dtype_policy(policy)
-    network = build_unet(config.architecture, fixed_norm=stage.fixed_norm)
+    network = build_unet(config.architecture)
     keras.mixed_precision.set_dtype_policy('float32')
     loss = lesion_weighted_mse(stage.lesion_weight)
     network.compile(
@@ -83,13 +86,14 @@ class Progress(keras.callbacks.Callback):
         self,
         folder: Path,
         examples: Sequence[Example],
+        volumes: Sequence[NDArray[np.float32]],
         *,
         first: int,
         interval: int,
         multiple: int,
     ) -> None:
         super().__init__()
-        self.folder, self.examples, self.first = folder, examples, first
+        self.folder, self.examples, self.volumes, self.first = folder, examples, volumes, first
         self.interval, self.multiple = interval, multiple
         self.losses: list[float] = []
         self.started = time.monotonic()
@@ -101,6 +105,7 @@ class Progress(keras.callbacks.Callback):
         if step % self.interval and step != self.params['steps'] + self.first:
             return
         seconds = (time.monotonic() - self.started) / len(self.losses)
+        estimate_statistics(self.model, self.volumes, multiple=self.multiple)
         row = {
             'step': step,
             'loss': float(np.mean(self.losses)),
@@ -146,6 +151,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT_FILE
+    volumes = whole_volumes(brains[:_STATISTICS_BRAINS], masks, config)
     for stage in config.stages:
         network = compile_network(config, stage)
         first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
@@ -153,7 +159,12 @@ def train(
             continue
         batches = Batches(brains, masks, config, first=first, until=stage.until)
         progress = Progress(
-            folder, examples, first=first, interval=interval, multiple=config.architecture.multiple
+            folder,
+            examples,
+            volumes,
+            first=first,
+            interval=interval,
+            multiple=config.architecture.multiple,
         )
         network.fit(
             batches,

@@ -109,6 +109,12 @@ def test_error_of_the_workflow_that_a_user_can_mend(command, run_participants, c
     assert 'CRITICAL models must be there' in capsys.readouterr().err
 
 
+def test_a_disk_that_fills_is_told_without_a_traceback(command, run_participants, capsys):
+    run_participants.error = OSError(28, 'No space left on device', 'out')
+    assert main(command()) == 2
+    assert 'No space left on device' in capsys.readouterr().err
+
+
 def test_interruption_says_how_to_go_on(command, run_participants, capsys):
     run_participants.error = KeyboardInterrupt()
     assert main(command()) == 130

@@ -76,6 +76,14 @@ def test_nothing_outside_the_brain_changes_or_matters():
     np.testing.assert_array_equal(inpaint(network, other, mask, multiple=4)[mask], out[mask])
 
 
+def test_a_prediction_that_is_not_finite_is_an_error():
+    network = build_unet(DIRECT)
+    network.get_layer('full_resolution').bias.assign([np.nan])
+    t1w = np.ones((8, 8, 8), np.float32)
+    with pytest.raises(ValueError, match='512 voxels that are not finite'):
+        inpaint(network, t1w, t1w > 0, multiple=4)
+
+
 def test_flip_averaging_knows_no_left_and_right():
     network = build_unet(DIRECT)
     t1w = np.random.default_rng(1).random((16, 12, 20), dtype=np.float32)

@@ -10,6 +10,7 @@ import pytest
 
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.network.inference import inpaint, plan_cut
 from bids_inpaint.training import assess, examples, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.lesions import LesionConfig
@@ -21,13 +22,14 @@ from bids_inpaint.training.loop import (
     train,
 )
 from bids_inpaint.training.schedule import ConstantThenLinear
+from bids_inpaint.training.statistics import estimate_statistics
 
 SHAPE = (24, 24, 24)
 CONFIG = TrainingConfig(
     architecture=UNetConfig(filters=2, levels=2, reconstruction_filters=2),
     lesions=LesionConfig(healthy_share=0, shift_vox=1, dots_per_image=(2, 3)),
     stages=(
-        Stage(until=2, crop_vox=16, fixed_norm=False),
+        Stage(until=2, crop_vox=16),
         Stage(until=4, crop_vox=0),
     ),
     mixed_precision=False,
@@ -129,14 +131,26 @@ def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, 
     assert int(resumed.optimizer.iterations) == 4
 
 
-def test_fixed_norm_keeps_the_statistics(brains, masks):
-    batch = pipeline.Batches(brains, masks, CONFIG)[0]
-    for fixed in (False, True):
-        network = compile_network(CONFIG, Stage(until=1, crop_vox=16, fixed_norm=fixed))
-        norm = network.get_layer('down_0_norm')
-        before = np.asarray(norm.moving_variance).copy()
-        network.train_on_batch(*batch)
-        assert np.array_equal(before, np.asarray(norm.moving_variance)) is fixed
+def test_statistics_become_those_of_whole_volumes(brains, masks):
+    # A network whose output depends on its statistics from the first step on.
+    config = replace(CONFIG, architecture=replace(CONFIG.architecture, head='direct'))
+    network = compile_network(config, config.stages[0])
+    before = [np.asarray(w).copy() for w in network.trainable_variables]
+    volumes = examples.whole_volumes(brains, masks, CONFIG)
+    estimate_statistics(network, volumes, multiple=4)
+    # With one volume, prediction is what training mode gives for it.
+    estimate_statistics(network, volumes[:1], multiple=4)
+    inside = np.ones(SHAPE, bool)
+    predicted = inpaint(network, volumes[0], inside, multiple=4)
+    cut = plan_cut(volumes[0] > 0, 4)
+    batch = np.pad(volumes[0][cut.box], cut.padding)[None, ..., None]
+    wanted = np.asarray(network(batch, training=True)['reconstructed'])[0, ..., 0]
+    np.testing.assert_allclose(
+        predicted[cut.box], wanted[: predicted[cut.box].shape[0]], atol=1e-4
+    )
+    for first, second in zip(before, network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(first, np.asarray(second))
+    assert {layer.momentum for layer in network.layers if hasattr(layer, 'momentum')} == {0.99}
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero():
@@ -183,10 +197,11 @@ def test_derivatives_are_found_by_their_names(tmp_path):
 
 
 def _prediction(filled):
-    target = np.full(SHAPE, 1.4, np.float32)
+    ramp = np.linspace(1.2, 1.4, SHAPE[0], dtype=np.float32)
+    target = np.broadcast_to(ramp[:, None, None], SHAPE).copy()
     share = np.zeros(SHAPE, np.float32)
     share[8:14, 8:14, 8:14] = 1
-    lesioned = np.where(share > 0, np.float32(1.0), target)
+    lesioned = np.where(share > 0, target - np.float32(0.4), target)
     inpainted = lesioned + np.float32(filled) * (target - lesioned) + np.float32(0.01)
     return assess.Prediction(
         pipeline.Example(lesioned, target, share), inpainted, np.ones(SHAPE, bool)
