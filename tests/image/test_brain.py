@@ -32,6 +32,7 @@ def dice(first, second):
     return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by_vox', [-2, 2])
 def test_mask_of_a_head_follows_the_brain(by_vox):
     brain = swollen(load_template().brain_mask, by_vox)
@@ -61,6 +62,7 @@ def test_mask_of_an_empty_volume_is_that_of_the_template():
     mask[:] = False  # a copy: the shared one stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('stripped', [True, False])
 def test_extracted_brains_are_recognised_by_their_missing_scalp(stripped):
     truth = known_xfm()
@@ -69,6 +71,7 @@ def test_extracted_brains_are_recognised_by_their_missing_scalp(stripped):
     assert is_skull_stripped(t1w) is stripped
 
 
+@pytest.mark.slow
 def test_scalp_is_looked_for_above_the_base_only():
     brain = load_template().brain_mask
     around = (ndimage.distance_transform_edt(~brain) < 18).astype(np.float32)
@@ -78,6 +81,7 @@ def test_scalp_is_looked_for_above_the_base_only():
     assert not has_scalp(Volume(below, AFFINE), np.eye(4))
 
 
+@pytest.mark.slow
 def test_remains_of_the_face_do_not_make_a_head():
     truth = known_xfm()
     std = load_template().t1w / np.float32(200)
@@ -86,6 +90,7 @@ def test_remains_of_the_face_do_not_make_a_head():
     assert is_skull_stripped(t1w)
 
 
+@pytest.mark.slow
 def test_noise_around_an_extracted_brain_does_not_make_a_head():
     truth = known_xfm()
     std = load_template().t1w / np.float32(200)

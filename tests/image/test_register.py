@@ -41,6 +41,7 @@ def unrefined(_head, start, _seed):
     return start
 
 
+@pytest.mark.slow
 def test_oblique_head_with_bias_and_noise_is_recovered():
     truth = known_xfm()
     check_recovered(
@@ -95,6 +96,7 @@ def test_same_seed_same_result():
     assert displacement_mm(first.anat2std_xfm, second.anat2std_xfm) < 0.03
 
 
+@pytest.mark.slow
 def test_a_bad_result_goes_to_the_next_strategy(monkeypatch):
     def to_nowhere(*_):
         return np.diag([0.7, 0.7, 0.7, 1.0])
@@ -108,6 +110,7 @@ def test_a_bad_result_goes_to_the_next_strategy(monkeypatch):
     assert displacement_mm(found.anat2std_xfm, truth) < 10
 
 
+@pytest.mark.slow
 def test_of_bad_results_the_most_similar_is_returned(monkeypatch):
     similarities = {'plain': 0.1, 'search': 0.3, 'wide-search': 0.2}
 
@@ -135,6 +138,7 @@ def test_seed_is_given_to_ants_and_taken_back(monkeypatch):
     assert 'ANTS_RANDOM_SEED' not in os.environ
 
 
+@pytest.mark.slow
 def test_noise_is_no_brain(monkeypatch):
     monkeypatch.setattr(register, '_refine', unrefined)
     rng = np.random.default_rng(0)
