@@ -18,17 +18,13 @@ DIRECT = UNetConfig(filters=2, levels=2, reconstruction_filters=2, head='direct'
 _PREDICT = """
 import json, sys
 import keras, numpy as np
-from bids_inpaint.network.config import UNetConfig
-from bids_inpaint.network.unet import build_unet
-network = build_unet(UNetConfig(filters=4, levels=3, head='direct'))
-rng = np.random.default_rng(1)
-for v in network.variables:
-    v.assign(rng.uniform(0.05, 0.3, v.shape) if v.path.endswith('variance') else
-             rng.normal(0, 0.1, v.shape))
+from bids_inpaint.network.card import models_folder
+from bids_inpaint.network.weights import load_weights
+network, _ = load_weights(models_folder() / 'blind')
 network.compile(jit_compile=False)
-t1w = np.random.default_rng(0).random((1, 24, 16, 32, 1), dtype=np.float32)
-out = network.predict_on_batch(t1w)['reconstructed']
-json.dump([keras.backend.backend(), np.asarray(out).ravel().tolist()], sys.stdout)
+t1w = np.random.default_rng(0).uniform(0.5, 1.6, (1, 32, 16, 48, 1)).astype('float32')
+out = np.asarray(network.predict_on_batch(t1w)['reconstructed'])
+json.dump([keras.backend.backend(), (out - t1w).ravel().tolist()], sys.stdout)
 """
 
 
