@@ -61,7 +61,7 @@ def read_source(path: Path) -> nb.Nifti1Image:
         _refuse(path, 'a file', found if path.is_symlink() else 'none', error)
     except PermissionError as error:
         _refuse(path, 'a readable file', f'one that cannot be read ({error.strerror})', error)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         _refuse(path, 'a whole NIfTI image', f'one that ends early or is damaged ({error})', error)
     except MemoryError as error:
         _refuse(path, 'an image that fits into memory', 'a larger one', error)
