@@ -9,19 +9,6 @@ import tomli_w
 from bids_inpaint.settings import Settings, new_run_uuid
 
 
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        bids_dir=tmp_path / 'raw',
-        output_dir=tmp_path / 'out',
-        analysis_level='participant',
-        work_dir=tmp_path / 'work',
-        nprocs=2,
-        omp_nthreads=1,
-        mem_gb=4.0,
-    )
-
-
 def test_settings_do_not_change(settings):
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.nprocs = 3

@@ -5,20 +5,6 @@ import pytest
 from rich.logging import RichHandler
 
 from bids_inpaint.cli.environment import configure_logging, prepare_environment
-from bids_inpaint.settings import Settings
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        bids_dir=tmp_path / 'raw',
-        output_dir=tmp_path / 'out',
-        analysis_level='participant',
-        work_dir=tmp_path / 'work',
-        nprocs=4,
-        omp_nthreads=3,
-        mem_gb=4.0,
-    )
 
 
 @pytest.fixture
