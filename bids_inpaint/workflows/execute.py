@@ -200,6 +200,7 @@ def _plugin(settings: Settings) -> tuple[str, dict[str, Any]]:
             'memory_gb': settings.mem_gb,
             'n_gpu_procs': 1,
             'raise_insufficient': False,
+            'remove_finished': not settings.keep_work_dir,
         }
         return 'MultiProc', arguments
     try:

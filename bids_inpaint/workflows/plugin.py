@@ -5,11 +5,14 @@ import gc
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
 import traceback
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -56,10 +59,15 @@ class ProcessesPlugin(MultiProcPlugin):
     written ends the run. Here the node fails, the processes end, and what failed is kept in
     `crashes`.
 
+    Nipype's own begins every scan before it finishes the first, so that results come at the end
+    and the working files of all scans lie about until then. Here scans are finished in their
+    order.
+
     Parameters
     ----------
     plugin_args : dict
-        As for nipype's `MultiProc`; processes are forked.
+        As for nipype's `MultiProc`; processes are forked. With `remove_finished` the working
+        directory of a scan is removed when all its nodes are done.
 
     """
 
@@ -67,6 +75,9 @@ class ProcessesPlugin(MultiProcPlugin):
         super().__init__(plugin_args)
         self.crashes: list[Crash] = []
         self.pool: ProcessPoolExecutor = self._new_pool(self.processors)  # nipype's never began
+        self._scans: list[tuple[str, ...]] = []  # of each node, by its number
+        self._order: dict[tuple[str, ...], int] = {}
+        self._left: Counter[tuple[str, ...]] = Counter()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
         """Run a graph.
@@ -79,6 +90,27 @@ class ProcessesPlugin(MultiProcPlugin):
             super().run(graph, config, updatehash=updatehash)
         finally:
             gc.unfreeze()
+
+    def _generate_dependency_list(self, graph: Any) -> None:
+        super()._generate_dependency_list(graph)
+        # The names of the graph and of the scan's workflow come first in that of a node.
+        self._scans = [tuple(node.fullname.split('.')[:2]) for node in self.procs]
+        self._left = Counter(self._scans)
+        self._order = {scan: order for order, scan in enumerate(self._left)}
+
+    def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
+        """Put the nodes of the first scan that is not finished first."""
+        del scheduler
+        return sorted(jobids, key=lambda job: (self._order[self._scans[job]], job))
+
+    def _task_finished_cb(self, jobid: int, cached: bool = False) -> None:
+        """Count what is left of a scan; one that failed keeps its nodes, and so its files."""
+        super()._task_finished_cb(jobid, cached)
+        scan = self._scans[jobid]
+        self._left[scan] -= 1
+        if not self._left[scan] and self.plugin_args.get('remove_finished'):
+            folder = Path(self.procs[jobid].base_dir, *scan)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _new_pool(self, processes: int) -> ProcessPoolExecutor:
         """Make a pool of processes that end with this one."""

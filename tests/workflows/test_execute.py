@@ -15,7 +15,6 @@ from nipype.pipeline import engine as pe
 
 from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.errors import BidsInpaintError
-from bids_inpaint.settings import Settings
 from bids_inpaint.workflows import execute
 from bids_inpaint.workflows.base import scan_wf_name
 from bids_inpaint.workflows.execute import error_message, find_failures, read_crashes
@@ -66,19 +65,6 @@ def wait_and_count(path):
 def scans(make_dataset):
     root = make_dataset(*SOURCES)
     return [parse_t1w(root / name) for name in SOURCES]
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        bids_dir=tmp_path / 'raw',
-        output_dir=tmp_path / 'out',
-        analysis_level='participant',
-        work_dir=tmp_path / 'work',
-        nprocs=2,
-        omp_nthreads=1,
-        mem_gb=4,
-    )
 
 
 @pytest.fixture
@@ -233,6 +219,47 @@ def test_no_garbage_is_looked_for_among_what_is_loaded(make_workflow, settings, 
     assert min(frozen) > 10_000
     assert gc.get_freeze_count() == 0
     assert len(find_failures(plugin.crashes, scans)) == 2
+
+
+def note_start(path, name):
+    from pathlib import Path as ImportedPath
+
+    with ImportedPath(path).open('a') as stream:
+        stream.write(f'{name}\n')
+    return path
+
+
+def note_end(path):
+    from pathlib import Path as ImportedPath
+
+    with ImportedPath(path).open('a') as stream:
+        stream.write('after\n')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('keep', [False, True])
+def test_a_scan_is_finished_and_cleared_away_before_the_next_begins(
+    make_workflow, settings, scans, tmp_path, keep
+):
+    settings = replace(settings, nprocs=1, keep_work_dir=keep)
+    inputs = [{'path': str(tmp_path / 'order'), 'name': scan.name} for scan in scans]
+    workflow = make_workflow(*((note_start, i) for i in inputs), follow=note_end)
+    crashes, error = execute._run(workflow, settings, scans)
+    assert (crashes, error) == ([], None)
+    order = (tmp_path / 'order').read_text().split()
+    assert order == ['sub-01', 'after', 'sub-01_run-2', 'after']
+    left = {path.name for path in (settings.run_work_dir / 'app_wf').glob('*_wf')}
+    assert left == ({scan_wf_name(scan) for scan in scans} if keep else set())
+
+
+@pytest.mark.slow
+def test_the_files_of_a_scan_that_failed_stay(make_workflow, settings, scans, tmp_path):
+    inputs = {'path': str(tmp_path / 'order'), 'name': 'a'}
+    workflow = make_workflow((note_start, inputs), (divide, {}))
+    failures, _ = run_with('MultiProc', workflow, settings, scans, tmp_path)
+    assert [f.scan.name for f in failures] == ['sub-01_run-2']
+    left = [path.name for path in (settings.run_work_dir / 'app_wf').glob('*_wf')]
+    assert left == [scan_wf_name(scans[1])]
 
 
 def test_processes_end_with_the_one_that_made_them():
