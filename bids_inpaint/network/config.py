@@ -19,6 +19,8 @@ class UNetConfig:
     head : {'direct', 'residual'}
         Whether the network predicts the image, as in the paper, or its change. The change starts
         at zero, so that leaving a healthy brain alone needs not be learnt.
+    window_vox : int
+        Side of the cubes that it is trained on last, and applied to.
 
     """
 
@@ -26,6 +28,7 @@ class UNetConfig:
     levels: int = 4
     reconstruction_filters: int = 8
     head: Literal['direct', 'residual'] = 'residual'
+    window_vox: int = 96
 
     @property
     def multiple(self) -> int:

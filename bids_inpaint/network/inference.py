@@ -1,42 +1,47 @@
-"""Apply a network to a whole volume."""
+"""Apply a network to a whole volume, window by window."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-# Voxels beyond the brain that the network is given: what it sees of the edge of its input should
-# not depend on how the volume was cut.
-_MARGIN_VOX = 8
+# Share of a window that it has in common with the next one, at least.
+_OVERLAP = 0.5
+# Weight of the outermost voxels of a window: small, since they see least of what is around them.
+_LEAST_WEIGHT = 1e-3
 
 
-class Cut(NamedTuple):
-    """A box of a volume, and the zeros to add behind it so that a network takes it."""
-
-    box: tuple[slice, slice, slice]
-    padding: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-
-
-def plan_cut(brain_mask: NDArray[np.bool_], multiple: int) -> Cut:
-    """Find the box around the brain, and how far it must be padded.
+def plan_windows(
+    brain_mask: NDArray[np.bool_], window_vox: int
+) -> Iterator[tuple[slice, slice, slice]]:
+    """Place windows evenly over the brain.
 
     Parameters
     ----------
     brain_mask : (X, Y, Z) bool
-        Not empty.
-    multiple : int
-        What each padded size must be divisible by.
+        Not empty, and no axis shorter than a window.
+    window_vox : int
+        Side of a window.
+
+    Yields
+    ------
+    three slices
+        A cube that holds a part of the brain; all together hold all of it.
 
     """
-    box, padding = [], []
+    starts = []
     for axis, size in enumerate(brain_mask.shape):
         (inside,) = np.nonzero(brain_mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        start = max(int(inside[0]) - _MARGIN_VOX, 0)
-        stop = min(int(inside[-1]) + 1 + _MARGIN_VOX, size)
-        box.append(slice(start, stop))
-        padding.append((0, -(stop - start) % multiple))
-    return Cut((box[0], box[1], box[2]), (padding[0], padding[1], padding[2]))
+        first = min(int(inside[0]), size - window_vox)
+        last = max(int(inside[-1]) + 1 - window_vox, first)
+        number = 1 + int(np.ceil((last - first) / (window_vox * (1 - _OVERLAP))))
+        starts.append(np.linspace(first, last, number).round().astype(int))
+    for corner in product(*starts):
+        x, y, z = (slice(int(c), int(c) + window_vox) for c in corner)
+        if brain_mask[x, y, z].any():
+            yield x, y, z
 
 
 def inpaint(
@@ -44,10 +49,14 @@ def inpaint(
     t1w: NDArray[np.float32],
     brain_mask: NDArray[np.bool_],
     *,
-    multiple: int,
+    window_vox: int,
     flip_averaging: bool = False,
 ) -> NDArray[np.float32]:
     """Predict the lesion-free volume.
+
+    The normalisation of the network takes mean and variance of what it is given, so it is given
+    windows of the size that it was trained on. They overlap by half, and what they say of a voxel
+    is averaged, the more the nearer the voxel is to the centre of the window.
 
     Parameters
     ----------
@@ -57,8 +66,8 @@ def inpaint(
         Template grid, in units of the mean of the brain.
     brain_mask : (X, Y, Z) bool
         Voxels outside it are zero for the network, and keep their value.
-    multiple : int
-        What each size of the network's input must be divisible by.
+    window_vox : int
+        Side of the windows.
     flip_averaging : bool
         Average with the prediction of the volume mirrored left to right; takes twice the time.
 
@@ -73,25 +82,41 @@ def inpaint(
         If what the network predicts is not finite: it must not reach an image.
 
     """
-    cut = plan_cut(brain_mask, multiple)
-    inside = brain_mask[cut.box]
-    example = np.pad(np.where(inside, t1w[cut.box], np.float32(0)), cut.padding)
-    predicted = _predict(network, example)
+    padding = [(0, max(window_vox - size, 0)) for size in t1w.shape]
+    inside = np.pad(brain_mask, padding)
+    brain = np.where(inside, np.pad(t1w, padding), np.float32(0))
+    change = _predict_change(network, brain, inside, window_vox)
     if flip_averaging:
-        predicted = np.float32(0.5) * (predicted + _predict(network, example[::-1])[::-1])
-    predicted = predicted[tuple(slice(n) for n in inside.shape)]
-    if not np.isfinite(predicted).all():
-        number = int((~np.isfinite(predicted)).sum())
+        mirrored = _predict_change(network, brain[::-1], inside[::-1], window_vox)
+        change = np.float32(0.5) * (change + mirrored[::-1])
+    change = change[tuple(slice(size) for size in t1w.shape)]
+    if not np.isfinite(change).all():
+        number = int((~np.isfinite(change)).sum())
         msg = f'{network.name} predicted {number} voxels that are not finite numbers'
         raise ValueError(msg)
-    out = t1w.astype(np.float32, copy=True)
-    out[cut.box] = np.where(inside, predicted, out[cut.box])
-    return out
+    return np.where(brain_mask, t1w + change, t1w).astype(np.float32)
 
 
-def _predict(network: keras.Model, example: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One volume (X, Y, Z) through the network."""
-    # A copy in memory order: some backends refuse the negative strides of a mirrored view.
-    batch = np.ascontiguousarray(example)[None, ..., None]
-    predicted = network.predict_on_batch(batch)['reconstructed']
-    return np.asarray(predicted, dtype=np.float32)[0, ..., 0]
+def _predict_change(
+    network: keras.Model,
+    brain: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    window_vox: int,
+) -> NDArray[np.float32]:
+    """Weighted mean of what all windows say that is to be added to each voxel."""
+    weight = _window_weight(window_vox)
+    change, total = np.zeros_like(brain), np.zeros_like(brain)
+    for window in plan_windows(inside, window_vox):
+        # A copy in memory order: some backends refuse the negative strides of a mirrored view.
+        batch = np.ascontiguousarray(brain[window])[None, ..., None]
+        predicted = np.asarray(network.predict_on_batch(batch)['reconstructed'], np.float32)
+        change[window] += weight * (predicted[0, ..., 0] - brain[window])
+        total[window] += weight
+    return np.divide(change, total, out=change, where=total > 0)
+
+
+def _window_weight(window_vox: int) -> NDArray[np.float32]:
+    """Weight of each voxel of a window: a raised cosine along each axis."""
+    along = np.hanning(window_vox + 2)[1:-1].astype(np.float32) + np.float32(_LEAST_WEIGHT)
+    axes: Sequence[NDArray[np.float32]] = np.ix_(along, along, along)
+    return np.asarray(axes[0] * axes[1] * axes[2])

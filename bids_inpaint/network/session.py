@@ -82,7 +82,7 @@ def inpaint_on_device(
             network,
             t1w,
             brain_mask,
-            multiple=card.architecture.multiple,
+            window_vox=card.architecture.window_vox,
             flip_averaging=flip_averaging,
         )
     return inpainted, {

@@ -59,9 +59,11 @@ def build_unet(config: UNetConfig) -> keras.Model:
 
 
 def _convolve(features: Any, filters: int, name: str) -> Any:
-    """3x3x3 convolution, ReLU, batch normalisation."""
+    """3x3x3 convolution, ReLU, instance normalisation."""
     features = layers.Conv3D(filters, 3, padding='same', activation='relu', name=name)(features)
-    return layers.BatchNormalization(name=f'{name}_norm')(features)
+    # A group for each filter: what batch normalisation does in training when a batch is one
+    # volume, as in the paper; but it is the same in use.
+    return layers.GroupNormalization(groups=-1, name=f'{name}_norm')(features)
 
 
 def _last_convolution(features: Any, channels: int, name: str, config: UNetConfig) -> Any:

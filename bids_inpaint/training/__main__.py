@@ -1,7 +1,8 @@
 """Command line of training: `python -m bids_inpaint.training blind --brains DIR --masks DIR ...`.
 
 `blind` trains, chooses the thresholds on validation data, and writes weights and card;
-`assess` measures a network on the frozen test set, and writes the figures into its card.
+`assess` measures a network on the frozen test set, and writes the figures into its card;
+`masks` brings expert masks to the template grid, as `--masks` of the others needs them.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from bids_inpaint.training.examples import (
     test_examples,
     validation_examples,
 )
+from bids_inpaint.training.expert_masks import bring_masks
 from bids_inpaint.training.loop import train
 
 LOGGER = logging.getLogger(__name__)
@@ -35,7 +37,13 @@ LOGGER = logging.getLogger(__name__)
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     data = argparse.ArgumentParser(add_help=False)
-    data.add_argument('--brains', type=Path, required=True, help='derivatives of healthy T1w')
+    data.add_argument(
+        '--brains',
+        type=Path,
+        nargs='+',
+        required=True,
+        help='derivatives of healthy T1w, each in a folder with the name of its dataset',
+    )
     data.add_argument('--masks', type=Path, required=True, help='derivatives with lesion masks')
     data.add_argument('--out', type=Path, required=True, help='folder of weights and card')
     parser = argparse.ArgumentParser(
@@ -46,6 +54,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     blind.add_argument('--work', type=Path, required=True, help='folder of checkpoint and log')
     blind.add_argument('--interval', type=int, default=500, help='steps between checkpoints')
     tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
+    masks = tasks.add_parser('masks', help='bring expert masks to the template grid')
+    masks.add_argument('--source', type=Path, required=True, help='BIDS dataset with masks')
+    masks.add_argument(
+        '--derivatives', type=Path, required=True, help='what this app wrote for its T1w'
+    )
+    masks.add_argument('--out', type=Path, required=True, help='folder of what is written')
     return parser.parse_args(argv)
 
 
@@ -74,9 +88,9 @@ def _train(arguments: argparse.Namespace) -> None:
         '%d brains, %d masks, %d volumes to validate', len(brains), len(masks), len(examples)
     )
     network = train(config, brains, masks, examples, arguments.work, interval=arguments.interval)
-    multiple = config.architecture.multiple
-    lesioned = assess.predict(network, examples, multiple)
-    unlesioned = assess.predict(network, assess.healthy(validation), multiple)
+    window = config.architecture.window_vox
+    lesioned = assess.predict(network, examples, window)
+    unlesioned = assess.predict(network, assess.healthy(validation), window)
     thresholds = assess.choose_change_thresholds(lesioned, unlesioned)
     edge, core = thresholds['change_edge_threshold'], thresholds['change_core_threshold']
     found = assess.choose_lesion_threshold(lesioned, edge_threshold=edge, core_threshold=core)
@@ -106,10 +120,10 @@ def _assess(arguments: argparse.Namespace, side: Side, examples: Any = None) -> 
     if examples is None:
         masks = load_masks(arguments.masks, side)
         examples = (example for _, example in test_examples(brains, masks))
-    multiple = card.architecture.multiple
+    window = card.architecture.window_vox
     figures = assess.measure(
-        assess.predict(network, examples, multiple),
-        assess.predict(network, assess.healthy(brains), multiple),
+        assess.predict(network, examples, window),
+        assess.predict(network, assess.healthy(brains), window),
         edge_threshold=card.change_edge_threshold,
         core_threshold=card.change_core_threshold,
     )
@@ -124,7 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     # The small matrix products of examples would keep all cores busy waiting for one another.
     with threadpool_limits(limits=1, user_api='blas'):
-        if arguments.task == 'assess':
+        if arguments.task == 'masks':
+            bring_masks(arguments.source, arguments.derivatives, arguments.out)
+        elif arguments.task == 'assess':
             _assess(arguments, 'test')
         else:
             _train(arguments)

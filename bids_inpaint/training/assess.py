@@ -36,12 +36,14 @@ class Prediction:
     brain_mask: NDArray[np.bool_]
 
 
-def predict(network: keras.Model, examples: Iterable[Example], multiple: int) -> list[Prediction]:
+def predict(
+    network: keras.Model, examples: Iterable[Example], window_vox: int
+) -> list[Prediction]:
     """Inpaint examples as the app does, without compositing."""
     predictions = []
     for example in examples:
         mask = example.target > 0
-        inpainted = inpaint(network, example.lesioned, mask, multiple=multiple)
+        inpainted = inpaint(network, example.lesioned, mask, window_vox=window_vox)
         predictions.append(Prediction(example, inpainted, mask))
     return predictions
 

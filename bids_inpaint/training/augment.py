@@ -1,15 +1,16 @@
 """Random changes of training examples, each a function of arrays and a generator.
 
-They vary contrast, brightness, noise and sharpness about what the preprocessing delivers. Input
-and target go through the same change, so that the truth stays true.
+They vary shape, contrast, brightness, noise and sharpness about what the preprocessing delivers.
+Input and target go through the same change, so that the truth stays true.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.training.deform import DeformConfig, draw_points, sample
 from bids_inpaint.training.fields import smooth_field
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -17,14 +18,37 @@ Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Ranges of the changes; intensities in units of the mean of the brain."""
+    """Ranges of the changes; intensities in units of the mean of the brain.
 
+    Brains are deformed by about as much as an affine registration errs, and brains differ after
+    it; and not all of them, for linear interpolation takes noise away.
+    """
+
+    deform: DeformConfig = field(
+        default_factory=lambda: DeformConfig(
+            rotation_deg=4.0, scale=(0.94, 1.06), shift_vox=3.0, warp_vox=2.0
+        )
+    )
+    deform_probability: float = 0.5
     gain: float = 0.1
     gamma: tuple[float, float] = (0.8, 1.25)
     bias: float = 0.08
     noise_sd: float = 0.03
     blur_probability: float = 0.3
     blur_sigma_vox: float = 0.8
+
+
+def cut_brain(
+    t1w: NDArray[np.float16],
+    box: tuple[slice, slice, slice],
+    rng: np.random.Generator,
+    config: AugmentConfig,
+) -> NDArray[np.float32]:
+    """Cut a box out of a brain on the template grid, or out of the same brain deformed."""
+    if rng.random() >= config.deform_probability:
+        return t1w[box].astype(np.float32)
+    corner, shape = [s.start for s in box], [s.stop - s.start for s in box]
+    return sample(t1w, draw_points(t1w.shape, corner, shape, rng, config.deform), order=1)
 
 
 def change_contrast(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:

@@ -24,11 +24,12 @@ from bids_inpaint.training.pipeline import (
 Side = Literal['training', 'validation', 'test']
 
 
-def side_of_brain(participant: str) -> Side:
+def side_of_brain(dataset: str, participant: str) -> Side:
     """On which side of the split a healthy participant is."""
-    if participant in data_split.TEST_PARTICIPANTS:
+    if participant in data_split.TEST_PARTICIPANTS.get(dataset, ()):
         return 'test'
-    return 'validation' if participant in data_split.VALIDATION_PARTICIPANTS else 'training'
+    held_back = data_split.VALIDATION_PARTICIPANTS.get(dataset, ())
+    return 'validation' if participant in held_back else 'training'
 
 
 def side_of_mask(participant: str) -> Side:
@@ -38,9 +39,14 @@ def side_of_mask(participant: str) -> Side:
     return 'validation' if participant in data_split.VALIDATION_MASKS else 'training'
 
 
-def load_brains(folder: Path, side: Side) -> list[Brain]:
-    """Read the healthy brains of one side of the split."""
-    return [load_brain(p) for p in find_brains(folder) if side_of_brain(participant_of(p)) == side]
+def load_brains(folders: Sequence[Path], side: Side) -> list[Brain]:
+    """Read the healthy brains of one side of the split, of several derivative datasets."""
+    return [
+        load_brain(path)
+        for folder in folders
+        for path in find_brains(folder)
+        if side_of_brain(folder.resolve().name, participant_of(path)) == side
+    ]
 
 
 def load_masks(folder: Path, side: Side) -> list[NDArray[np.bool_]]:
@@ -92,14 +98,6 @@ def test_examples(
     return draw_examples(
         brains, masks, _always(LesionConfig()), seed=data_split.TEST_SEED, per_brain=2
     )
-
-
-def whole_volumes(
-    brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]], config: TrainingConfig
-) -> list[NDArray[np.float32]]:
-    """One volume (X, Y, Z) of each brain as the network will be given it, most with lesions."""
-    drawn = draw_examples(brains, masks, config.lesions, seed=config.seed, per_brain=1)
-    return [example.lesioned for _, example in drawn]
 
 
 def _always(config: LesionConfig) -> LesionConfig:

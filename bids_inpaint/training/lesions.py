@@ -1,14 +1,13 @@
 """Simulate white-matter lesions on healthy brains."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
-from bids_inpaint.training.fields import smooth_field
+from bids_inpaint.training.deform import DeformConfig, draw_points, sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +20,11 @@ class LesionConfig:
     masks_per_image: tuple[int, int] = (1, 3)
     dots_per_image: tuple[int, int] = (0, 12)
     dot_radius_vox: tuple[float, float] = (1.0, 4.0)
-    rotation_deg: float = 20.0
-    scale: tuple[float, float] = (0.8, 1.3)
-    shift_vox: float = 12.0
-    warp_vox: float = 3.0
+    deform: DeformConfig = field(
+        default_factory=lambda: DeformConfig(
+            rotation_deg=20.0, scale=(0.8, 1.3), mirror=0.5, shift_vox=12.0, warp_vox=3.0
+        )
+    )
     intensity: tuple[float, float] = (0.3, 0.95)
     rim_sigma_vox: tuple[float, float] = (0.4, 1.2)
     texture: tuple[float, float] = (0.0, 0.06)
@@ -59,20 +59,8 @@ def place_mask(
         The deformed lesions inside the box, of the given shape.
 
     """
-    angles = rng.uniform(-config.rotation_deg, config.rotation_deg, 3)
-    linear = Rotation.from_euler('xyz', angles, degrees=True).as_matrix()
-    linear /= rng.uniform(*config.scale)
-    if rng.random() < 0.5:
-        linear = linear @ np.diag([-1.0, 1.0, 1.0])
-    centre = (np.asarray(mask.shape) - 1) / 2
-    start = np.asarray(corner) - centre + rng.uniform(-config.shift_vox, config.shift_vox, 3)
-    axes = [np.arange(n, dtype=np.float32) + s for n, s in zip(shape, start, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing='ij')).astype(np.float32)
-    points = np.tensordot(linear.astype(np.float32), points, axes=1)
-    points += centre.astype(np.float32)[:, None, None, None]
-    points += _smooth_displacement(shape, rng, config.warp_vox)
-    placed = ndimage.map_coordinates(mask.astype(np.uint8), points, order=0, prefilter=False)
-    return np.asarray(placed > 0)
+    points = draw_points(mask.shape, corner, shape, rng, config.deform)
+    return np.asarray(sample(mask, points, order=0) > 0)
 
 
 def draw_dots(
@@ -143,11 +131,3 @@ def add_lesions(
     share[share < 0.02] = 0
     lesioned = t1w + share * np.minimum(level * np.float32(white_matter_mean) - t1w, 0)
     return lesioned.astype(np.float32), share
-
-
-def _smooth_displacement(
-    shape: Sequence[int], rng: np.random.Generator, amplitude_vox: float
-) -> NDArray[np.float32]:
-    """Displacement (3, X, Y, Z), float32, in voxels, with features of about 16 voxels."""
-    coarse = rng.uniform(-amplitude_vox, amplitude_vox, (3, *(n // 16 + 2 for n in shape)))
-    return np.stack([smooth_field(c, shape) for c in coarse])

@@ -16,14 +16,11 @@ from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.training.configs import Stage, TrainingConfig
-from bids_inpaint.training.examples import whole_volumes
 from bids_inpaint.training.pipeline import Batches, Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
-from bids_inpaint.training.statistics import estimate_statistics
 
 CHECKPOINT_FILE = 'checkpoint.npz'
 LOG_FILE = 'log.csv'
-_STATISTICS_BRAINS = 6  # whose volumes the statistics of batch normalisation are taken from
 
 
 def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
@@ -67,11 +64,13 @@ def load_checkpoint(network: keras.Model, path: Path) -> int:
     return int(network.optimizer.iterations)
 
 
-def validate(network: keras.Model, examples: Sequence[Example], multiple: int) -> dict[str, float]:
+def validate(
+    network: keras.Model, examples: Sequence[Example], window_vox: int
+) -> dict[str, float]:
     """Lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
     errors, fidelity = [], []
     for example in examples:
-        predicted = inpaint(network, example.lesioned, example.target > 0, multiple=multiple)
+        predicted = inpaint(network, example.lesioned, example.target > 0, window_vox=window_vox)
         errors.append(lesion_error(example.target, predicted, example.lesioned, example.share > 0))
         fidelity.append(
             psnr(example.target, np.where(example.share > 0, example.target, predicted))
@@ -86,15 +85,14 @@ class Progress(keras.callbacks.Callback):
         self,
         folder: Path,
         examples: Sequence[Example],
-        volumes: Sequence[NDArray[np.float32]],
         *,
         first: int,
         interval: int,
-        multiple: int,
+        window_vox: int,
     ) -> None:
         super().__init__()
-        self.folder, self.examples, self.volumes, self.first = folder, examples, volumes, first
-        self.interval, self.multiple = interval, multiple
+        self.folder, self.examples, self.first = folder, examples, first
+        self.interval, self.window_vox = interval, window_vox
         self.losses: list[float] = []
         self.started = time.monotonic()
 
@@ -105,12 +103,11 @@ class Progress(keras.callbacks.Callback):
         if step % self.interval and step != self.params['steps'] + self.first:
             return
         seconds = (time.monotonic() - self.started) / len(self.losses)
-        estimate_statistics(self.model, self.volumes, multiple=self.multiple)
         row = {
             'step': step,
             'loss': float(np.mean(self.losses)),
             'seconds_per_step': round(seconds, 3),
-            **validate(self.model, self.examples, self.multiple),
+            **validate(self.model, self.examples, self.window_vox),
         }
         save_checkpoint(self.model, self.folder / CHECKPOINT_FILE)
         _append_row(self.folder / LOG_FILE, row)
@@ -151,7 +148,6 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT_FILE
-    volumes = whole_volumes(brains[:_STATISTICS_BRAINS], masks, config)
     for stage in config.stages:
         network = compile_network(config, stage)
         first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
@@ -161,10 +157,9 @@ def train(
         progress = Progress(
             folder,
             examples,
-            volumes,
             first=first,
             interval=interval,
-            multiple=config.architecture.multiple,
+            window_vox=config.architecture.window_vox,
         )
         network.fit(
             batches,

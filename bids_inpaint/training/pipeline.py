@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
-from bids_inpaint.training.augment import augment
+from bids_inpaint.training.augment import AugmentConfig, augment, cut_brain
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
 
@@ -94,6 +94,7 @@ def simulate(
     box: tuple[slice, slice, slice],
     rng: np.random.Generator,
     config: LesionConfig,
+    augment_config: AugmentConfig | None = None,
 ) -> Example:
     """Put lesions into a box of a healthy brain.
 
@@ -109,9 +110,14 @@ def simulate(
         The only source of randomness.
     config : LesionConfig
         What lesions are like.
+    augment_config : AugmentConfig, optional
+        How the brain is deformed beforehand; it is taken as it is if not given.
 
     """
-    t1w = brain.t1w[box].astype(np.float32)
+    if augment_config is None:
+        t1w = brain.t1w[box].astype(np.float32)
+    else:
+        t1w = cut_brain(brain.t1w, box, rng, augment_config)
     if rng.random() < config.healthy_share:
         return Example(t1w, t1w, np.zeros_like(t1w))
     allowed = t1w > brain.white_matter_lowest
@@ -130,14 +136,39 @@ def _white_matter_voxels() -> NDArray[np.int64]:
     return np.argwhere(load_template().white_matter > _SURE_PROBABILITY)
 
 
+@cache
+def _brain_box() -> NDArray[np.int64]:
+    """First voxel of the template's brain, and that after its last: (2, 3)."""
+    inside = np.argwhere(load_template().brain_mask)
+    return np.stack([inside.min(axis=0), inside.max(axis=0) + 1])
+
+
 def draw_box(
     shape: tuple[int, int, int], size: int, rng: np.random.Generator
 ) -> tuple[slice, slice, slice]:
-    """Draw a cube of `size` voxels around a voxel of white matter; the whole volume if 0."""
+    """Draw a cube to train on.
+
+    Half of them lie around a voxel of white matter, where lesions are. The others lie anywhere
+    in the box around the brain, as the windows do that a network is applied to.
+
+    Parameters
+    ----------
+    shape : (3,) int
+        Voxels of the volume.
+    size : int
+        Side of the cube in voxels, or 0 for the whole volume.
+    rng : numpy.random.Generator
+        Draws where it is.
+
+    """
     if not size:
         return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
-    centres = _white_matter_voxels()
-    corner = centres[rng.integers(len(centres))] - size // 2
+    if rng.random() < 0.5:
+        centres = _white_matter_voxels()
+        corner = centres[rng.integers(len(centres))] - size // 2
+    else:
+        first, last = _brain_box()
+        corner = rng.integers(first, np.maximum(last - size, first) + 1)
     x, y, z = (int(v) for v in np.clip(corner, 0, np.asarray(shape) - size))
     return slice(x, x + size), slice(y, y + size), slice(z, z + size)
 
@@ -189,7 +220,8 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng((self.config.seed, number))
         brain = self.brains[int(rng.integers(len(self.brains)))]
         box = draw_box(brain.t1w.shape, size, rng)
-        example = simulate(brain, self.masks, box, rng, self.config.lesions)
-        pair = augment((example.lesioned, example.target), rng, self.config.augment)
+        changes = self.config.augment
+        example = simulate(brain, self.masks, box, rng, self.config.lesions, changes)
+        pair = augment((example.lesioned, example.target), rng, changes)
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
         return Example(*(np.ascontiguousarray(v[flip]) for v in (*pair, example.share)))

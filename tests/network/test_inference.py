@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_inpaint.image.template import load_template
 from bids_inpaint.network.config import UNetConfig
-from bids_inpaint.network.inference import inpaint, plan_cut
+from bids_inpaint.network.inference import inpaint, plan_windows
 from bids_inpaint.network.unet import build_unet
 
 TINY = UNetConfig(filters=2, levels=2, reconstruction_filters=2)
@@ -38,26 +39,52 @@ def _brain(shape, seed=0):
 
 
 @given(
-    shape=st.tuples(*[st.integers(2, 40)] * 3),
-    multiple=st.sampled_from([1, 4, 16]),
+    shape=st.tuples(*[st.integers(16, 60)] * 3),
+    window=st.sampled_from([4, 8, 16]),
     seed=st.integers(0, 99),
 )
-def test_cut_holds_the_brain_and_fits_the_network(shape, multiple, seed):
+def test_windows_hold_all_of_the_brain_and_overlap_by_half(shape, window, seed):
     mask = _brain(shape, seed)
-    cut = plan_cut(mask, multiple)
-    assert mask[cut.box].sum() == mask.sum()
-    for size, (before, after) in zip(mask[cut.box].shape, cut.padding, strict=True):
-        assert before == 0
-        assert (size + after) % multiple == 0
+    seen = np.zeros(shape, int)
+    starts = [set(), set(), set()]
+    for box in plan_windows(mask, window):
+        assert mask[box].any()
+        assert mask[box].shape == (window,) * 3
+        seen[box] += 1
+        for found, part in zip(starts, box, strict=True):
+            found.add(part.start)
+    assert seen[mask].all()
+    for found in starts:
+        assert (np.diff(sorted(found)) <= window // 2 + 1).all()
+
+
+def test_a_brain_of_the_template_takes_27_windows():
+    mask = load_template().brain_mask
+    assert len(list(plan_windows(mask, UNetConfig().window_vox))) == 27
+
+
+def test_windows_without_brain_are_left_out():
+    mask = np.zeros((40, 8, 8), bool)
+    mask[:4] = mask[36:] = True
+    assert [box[0].start for box in plan_windows(mask, 8)] == [0, 32]
 
 
 @settings(max_examples=5, deadline=None)
 @given(shape=st.tuples(*[st.integers(5, 21)] * 3), flip=st.booleans())
 def test_a_network_that_changes_nothing_gives_the_volume_back(shape, flip):
     t1w = np.random.default_rng(1).random(shape, dtype=np.float32)
-    out = inpaint(build_unet(TINY), t1w, _brain(shape), multiple=4, flip_averaging=flip)
+    out = inpaint(build_unet(TINY), t1w, _brain(shape), window_vox=8, flip_averaging=flip)
     assert out.dtype == np.float32
     np.testing.assert_array_equal(out, t1w)
+
+
+def test_what_all_windows_agree_on_is_taken():
+    network = build_unet(TINY)
+    network.get_layer('full_resolution').bias.assign([0.25])
+    t1w = np.random.default_rng(1).random((21, 10, 17), dtype=np.float32)
+    mask = _brain(t1w.shape)
+    out = inpaint(network, t1w, mask, window_vox=8)
+    np.testing.assert_allclose(out, np.where(mask, t1w + 0.25, t1w), atol=1e-6)
 
 
 def test_nothing_outside_the_brain_changes_or_matters():
@@ -65,11 +92,11 @@ def test_nothing_outside_the_brain_changes_or_matters():
     t1w = np.random.default_rng(1).random((12, 14, 16), dtype=np.float32)
     mask = np.zeros(t1w.shape, bool)
     mask[3:9, 4:10, 5:12] = True
-    out = inpaint(network, t1w, mask, multiple=4)
+    out = inpaint(network, t1w, mask, window_vox=8)
     np.testing.assert_array_equal(out[~mask], t1w[~mask])
     assert np.abs(out - t1w)[mask].max() > 0.01
     other = np.where(mask, t1w, 7).astype(np.float32)
-    np.testing.assert_array_equal(inpaint(network, other, mask, multiple=4)[mask], out[mask])
+    np.testing.assert_array_equal(inpaint(network, other, mask, window_vox=8)[mask], out[mask])
 
 
 def test_a_prediction_that_is_not_finite_is_an_error():
@@ -77,15 +104,15 @@ def test_a_prediction_that_is_not_finite_is_an_error():
     network.get_layer('full_resolution').bias.assign([np.nan])
     t1w = np.ones((8, 8, 8), np.float32)
     with pytest.raises(ValueError, match='512 voxels that are not finite'):
-        inpaint(network, t1w, t1w > 0, multiple=4)
+        inpaint(network, t1w, t1w > 0, window_vox=8)
 
 
 def test_flip_averaging_knows_no_left_and_right():
     network = build_unet(DIRECT)
     t1w = np.random.default_rng(1).random((16, 12, 20), dtype=np.float32)
     mask = np.ones(t1w.shape, bool)
-    out = inpaint(network, t1w, mask, multiple=4, flip_averaging=True)
-    mirrored = inpaint(network, t1w[::-1], mask, multiple=4, flip_averaging=True)[::-1]
+    out = inpaint(network, t1w, mask, window_vox=8, flip_averaging=True)
+    mirrored = inpaint(network, t1w[::-1], mask, window_vox=8, flip_averaging=True)[::-1]
     np.testing.assert_allclose(mirrored, out, atol=1e-5)
 
 

@@ -49,3 +49,20 @@ def test_outputs_are_float32_in_mixed_precision():
     finally:
         keras.mixed_precision.set_dtype_policy('float32')
     assert {output.dtype for output in network.outputs} == {'float32'}
+
+
+def test_training_and_use_are_the_same_function():
+    t1w = np.random.default_rng(0).random((1, 8, 8, 8, 1), dtype=np.float32)
+    config = UNetConfig(filters=2, levels=2, reconstruction_filters=2, head='direct')
+    network = build_unet(config)
+    trained, used = (network(t1w, training=mode)['reconstructed'] for mode in (True, False))
+    np.testing.assert_array_equal(np.asarray(trained), np.asarray(used))
+
+
+def test_what_is_normalised_is_each_volume_of_its_own():
+    first, second = np.random.default_rng(0).random((2, 1, 8, 8, 8, 1), dtype=np.float32)
+    config = UNetConfig(filters=2, levels=2, reconstruction_filters=2, head='direct')
+    network = build_unet(config)
+    alone = network.predict_on_batch(first)['reconstructed']
+    together = network.predict_on_batch(np.concatenate([first, 9 * second]))['reconstructed']
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)

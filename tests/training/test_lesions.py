@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bids_inpaint.training.deform import DeformConfig
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
 
 CONFIG = LesionConfig()
-STILL = LesionConfig(rotation_deg=0, scale=(1, 1), shift_vox=0, warp_vox=0)
+STILL = LesionConfig(
+    deform=DeformConfig(rotation_deg=0, scale=(1, 1), mirror=0.5, shift_vox=0, warp_vox=0)
+)
 
 
 def _blob(shape=(24, 20, 28)):

@@ -10,9 +10,9 @@ import pytest
 
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
-from bids_inpaint.network.inference import inpaint, plan_cut
 from bids_inpaint.training import assess, examples, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
+from bids_inpaint.training.deform import DeformConfig
 from bids_inpaint.training.lesions import LesionConfig
 from bids_inpaint.training.loop import (
     CHECKPOINT_FILE,
@@ -22,12 +22,15 @@ from bids_inpaint.training.loop import (
     train,
 )
 from bids_inpaint.training.schedule import ConstantThenLinear
-from bids_inpaint.training.statistics import estimate_statistics
 
 SHAPE = (24, 24, 24)
 CONFIG = TrainingConfig(
-    architecture=UNetConfig(filters=2, levels=2, reconstruction_filters=2),
-    lesions=LesionConfig(healthy_share=0, shift_vox=1, dots_per_image=(2, 3)),
+    architecture=UNetConfig(filters=2, levels=2, reconstruction_filters=2, window_vox=16),
+    lesions=LesionConfig(
+        healthy_share=0,
+        deform=DeformConfig(rotation_deg=20, scale=(0.8, 1.3), shift_vox=1, warp_vox=3),
+        dots_per_image=(2, 3),
+    ),
     stages=(
         Stage(until=2, crop_vox=16),
         Stage(until=4, crop_vox=0),
@@ -54,6 +57,7 @@ def masks():
 @pytest.fixture(autouse=True)
 def _white_matter_in_the_middle(monkeypatch):
     monkeypatch.setattr(pipeline, '_white_matter_voxels', lambda: np.array([[12, 12, 12]]))
+    monkeypatch.setattr(pipeline, '_brain_box', lambda: np.array([[0, 0, 0], SHAPE]))
 
 
 def test_batches_are_the_same_at_the_same_number(brains, masks):
@@ -66,6 +70,18 @@ def test_batches_are_the_same_at_the_same_number(brains, masks):
     assert not np.array_equal(whole[0][0], whole[1][0])
     assert whole[0][0].shape == (1, 16, 16, 16, 1)
     assert whole[2][1]['reconstructed'].shape == (1, *SHAPE, 2)
+
+
+def test_boxes_lie_around_white_matter_or_in_that_of_the_brain(monkeypatch):
+    monkeypatch.setattr(pipeline, '_brain_box', lambda: np.array([[4, 2, 0], [14, 7, 20]]))
+    rng = np.random.default_rng(0)
+    drawn = [pipeline.draw_box(SHAPE, 8, rng) for _ in range(200)]
+    around = [box for box in drawn if box == (slice(8, 16),) * 3]
+    assert 70 < len(around) < 130
+    for x, y, z in (box for box in drawn if box not in around):
+        assert 4 <= x.start < x.stop <= 14
+        assert y == slice(2, 10)  # larger than the brain
+        assert 0 <= z.start < z.stop <= 20
 
 
 def test_lesions_lie_in_white_matter(brains, masks):
@@ -131,28 +147,6 @@ def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, 
     assert int(resumed.optimizer.iterations) == 4
 
 
-def test_statistics_become_those_of_whole_volumes(brains, masks):
-    # A network whose output depends on its statistics from the first step on.
-    config = replace(CONFIG, architecture=replace(CONFIG.architecture, head='direct'))
-    network = compile_network(config, config.stages[0])
-    before = [np.asarray(w).copy() for w in network.trainable_variables]
-    volumes = examples.whole_volumes(brains, masks, CONFIG)
-    estimate_statistics(network, volumes, multiple=4)
-    # With one volume, prediction is what training mode gives for it.
-    estimate_statistics(network, volumes[:1], multiple=4)
-    inside = np.ones(SHAPE, bool)
-    predicted = inpaint(network, volumes[0], inside, multiple=4)
-    cut = plan_cut(volumes[0] > 0, 4)
-    batch = np.pad(volumes[0][cut.box], cut.padding)[None, ..., None]
-    wanted = np.asarray(network(batch, training=True)['reconstructed'])[0, ..., 0]
-    np.testing.assert_allclose(
-        predicted[cut.box], wanted[: predicted[cut.box].shape[0]], atol=1e-4
-    )
-    for first, second in zip(before, network.trainable_variables, strict=True):
-        np.testing.assert_array_equal(first, np.asarray(second))
-    assert {layer.momentum for layer in network.layers if hasattr(layer, 'momentum')} == {0.99}
-
-
 def test_learning_rate_rises_stays_and_falls_to_zero():
     rate = ConstantThenLinear(1e-3, 1000, 0.5)
     assert float(rate(0)) == pytest.approx(1e-5)
@@ -169,15 +163,18 @@ def test_stage_of_each_step():
 
 
 def test_the_split_has_each_participant_once():
-    for test, validation in (
-        (data_split.TEST_PARTICIPANTS, data_split.VALIDATION_PARTICIPANTS),
-        (data_split.TEST_MASKS, data_split.VALIDATION_MASKS),
-    ):
+    sides = [(data_split.TEST_MASKS, data_split.VALIDATION_MASKS)]
+    for dataset, held_back in data_split.VALIDATION_PARTICIPANTS.items():
+        sides.append((data_split.TEST_PARTICIPANTS[dataset], held_back))
+    for test, validation in sides:
         assert not set(test) & set(validation)
     # What the owners of the data set aside for testing.
     assert {'openms26', 'mslesseg18'} <= set(data_split.TEST_MASKS)
     assert len(data_split.TEST_MASKS) == 8
-    assert examples.side_of_brain('06') == 'test'
+    assert examples.side_of_brain('ds002748', '06') == 'test'
+    assert examples.side_of_brain('ds000011', '09') == 'validation'
+    assert examples.side_of_brain('ds000011', '06') == 'training'
+    assert examples.side_of_brain('other', '06') == 'training'
     assert examples.side_of_mask('mslesseg14') == 'validation'
     assert examples.side_of_mask('openms01') == 'training'
 

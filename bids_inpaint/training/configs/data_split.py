@@ -4,9 +4,9 @@ The split is by participant: all sessions of one person, and image and mask of o
 the same side. Test participants and masks are used for nothing but the final figures.
 """
 
-# Healthy participants of OpenNeuro ds002748.
-TEST_PARTICIPANTS = ('06', '31', '59', '68')
-VALIDATION_PARTICIPANTS = ('46', '61', '72')
+# Healthy participants, by dataset: the name of the folder of its derivatives (OpenNeuro).
+TEST_PARTICIPANTS = {'ds002748': ('06', '31', '59', '68'), 'ds000011': ('05', '12')}
+VALIDATION_PARTICIPANTS = {'ds002748': ('46', '61', '72'), 'ds000011': ('09',)}
 # Lesion masks: Ljubljana (openms) and MSLesSeg (mslesseg) patients.
 TEST_MASKS = (
     'openms26',
