@@ -31,7 +31,8 @@ class Card:
         Of the weights file, in hexadecimal.
     change_core_threshold, change_edge_threshold, lesion_threshold : float
         Fixed on validation data, in units of the mean of the brain (see
-        `bids_inpaint.image.composite` and `bids_inpaint.image.lesion_map`).
+        `bids_inpaint.image.composite` and `bids_inpaint.image.lesion_map`); 0 for a network
+        that is told where lesions are.
     training : dict
         Data, config, commit, steps: how the weights were made.
     metrics : dict
@@ -42,9 +43,9 @@ class Card:
     name: str
     architecture: UNetConfig
     sha256: str
-    change_core_threshold: float
-    change_edge_threshold: float
-    lesion_threshold: float
+    change_core_threshold: float = 0.0
+    change_edge_threshold: float = 0.0
+    lesion_threshold: float = 0.0
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """Command line of training: `python -m bids_inpaint.training blind --brains DIR --masks DIR ...`.
 
 `blind` trains, chooses the thresholds on validation data, and writes weights and card;
+`nonblind` trains the network that fills lesions that a mask tells it of;
 `assess` measures a network on the frozen test set, and writes the figures into its card;
 `masks` brings expert masks to the template grid, as `--masks` of the others needs them.
 """
@@ -24,6 +25,7 @@ from bids_inpaint.training import assess
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.examples import (
     Side,
+    hidden_test_examples,
     load_brains,
     load_masks,
     test_examples,
@@ -31,6 +33,7 @@ from bids_inpaint.training.examples import (
 )
 from bids_inpaint.training.expert_masks import bring_masks
 from bids_inpaint.training.loop import train
+from bids_inpaint.training.pipeline import Brain, Example
 
 LOGGER = logging.getLogger(__name__)
 
@@ -50,9 +53,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog='python -m bids_inpaint.training', description='Train a network, or measure it.'
     )
     tasks = parser.add_subparsers(dest='task', required=True)
-    blind = tasks.add_parser('blind', parents=[data], help='train the blind network')
-    blind.add_argument('--work', type=Path, required=True, help='folder of checkpoint and log')
-    blind.add_argument('--interval', type=int, default=500, help='steps between checkpoints')
+    train_options = argparse.ArgumentParser(add_help=False, parents=[data])
+    train_options.add_argument('--work', type=Path, required=True, help='of checkpoint and log')
+    train_options.add_argument(
+        '--interval', type=int, default=500, help='steps between checkpoints'
+    )
+    train_options.add_argument(
+        '--config', default=None, help='module of bids_inpaint.training.configs (default: task)'
+    )
+    train_options.add_argument(
+        '--start', type=Path, help='network to begin with instead of random weights'
+    )
+    for task in ('blind', 'nonblind'):
+        tasks.add_parser(task, parents=[train_options], help=f'train the {task} network')
     tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
     masks = tasks.add_parser('masks', help='bring expert masks to the template grid')
     masks.add_argument('--source', type=Path, required=True, help='BIDS dataset with masks')
@@ -79,7 +92,7 @@ def _load_config(name: str) -> TrainingConfig:
 
 def _train(arguments: argparse.Namespace) -> None:
     """Train a network, and write it with thresholds chosen on validation data."""
-    config = _load_config(arguments.task)
+    config = _load_config(arguments.config or arguments.task)
     brains = load_brains(arguments.brains, 'training')
     masks = load_masks(arguments.masks, 'training')
     validation = load_brains(arguments.brains, 'validation')
@@ -87,46 +100,74 @@ def _train(arguments: argparse.Namespace) -> None:
     LOGGER.info(
         '%d brains, %d masks, %d volumes to validate', len(brains), len(masks), len(examples)
     )
-    network = train(config, brains, masks, examples, arguments.work, interval=arguments.interval)
-    window = config.architecture.window_vox
-    lesioned = assess.predict(network, examples, window)
-    unlesioned = assess.predict(network, assess.healthy(validation), window)
-    thresholds = assess.choose_change_thresholds(lesioned, unlesioned)
-    edge, core = thresholds['change_edge_threshold'], thresholds['change_core_threshold']
-    found = assess.choose_lesion_threshold(lesioned, edge_threshold=edge, core_threshold=core)
+    network = train(
+        config,
+        brains,
+        masks,
+        examples,
+        arguments.work,
+        interval=arguments.interval,
+        start=arguments.start,
+    )
+    thresholds: dict[str, float] = {}
+    metrics: dict[str, Any] = {}
+    if config.task == 'blind':
+        thresholds = _choose_thresholds(network, examples, validation, config)
+        metrics['validation_lesion_dice'] = thresholds.pop('lesion_dice')
     card = {
         'name': arguments.task,
         'architecture': config.architecture,
         **thresholds,
-        'lesion_threshold': found['lesion_threshold'],
         'training': {
             'commit': _commit(),
             'config': asdict(config),
-            'brains': [brain.participant for brain in brains],
+            'brains': [f'{brain.dataset}/sub-{brain.participant}' for brain in brains],
             'masks': len(masks),
             'backend': keras.backend.backend(),
         },
-        'metrics': {'validation_lesion_dice': found['lesion_dice']},
+        'metrics': metrics,
     }
     save_weights(network, arguments.out, card)
-    _assess(arguments, 'validation', examples=examples)
+    _assess(arguments, 'validation')
 
 
-def _assess(arguments: argparse.Namespace, side: Side, examples: Any = None) -> None:
+def _choose_thresholds(
+    network: keras.Model, examples: Sequence[Example], brains: Sequence[Brain], config: Any
+) -> dict[str, float]:
+    """Choose the thresholds of change and lesion map on validation data."""
+    window = config.architecture.window_vox
+    lesioned = assess.predict(network, examples, window)
+    unlesioned = assess.predict(network, assess.healthy(brains), window)
+    chosen = assess.choose_change_thresholds(lesioned, unlesioned)
+    edge, core = chosen['change_edge_threshold'], chosen['change_core_threshold']
+    return chosen | assess.choose_lesion_threshold(
+        lesioned, edge_threshold=edge, core_threshold=core
+    )
+
+
+def _assess(arguments: argparse.Namespace, side: Side) -> None:
     """Measure the network of `--out`, and write the figures into its card."""
     network, card = load_weights(arguments.out)
     network.compile(jit_compile=False)
     brains = load_brains(arguments.brains, side)
-    if examples is None:
-        masks = load_masks(arguments.masks, side)
-        examples = (example for _, example in test_examples(brains, masks))
-    window = card.architecture.window_vox
-    figures = assess.measure(
-        assess.predict(network, examples, window),
-        assess.predict(network, assess.healthy(brains), window),
-        edge_threshold=card.change_edge_threshold,
-        core_threshold=card.change_core_threshold,
-    )
+    masks = load_masks(arguments.masks, side)
+    window, hidden = card.architecture.window_vox, card.name == 'nonblind'
+    if side == 'test':
+        examples = [
+            e for _, e in (hidden_test_examples if hidden else test_examples)(brains, masks)
+        ]
+    else:
+        examples = validation_examples(brains, masks, _load_config(card.name))
+    predictions = assess.predict(network, examples, window)
+    if hidden:
+        figures = assess.measure_filling(predictions)
+    else:
+        figures = assess.measure(
+            predictions,
+            assess.predict(network, assess.healthy(brains), window),
+            edge_threshold=card.change_edge_threshold,
+            core_threshold=card.change_core_threshold,
+        )
     for name, value in figures.items():
         LOGGER.info('%s %s: %.4g', side, name, value)
     write_card(replace(card, metrics={**card.metrics, side: figures}), arguments.out)

@@ -184,6 +184,36 @@ def measure(
     }
 
 
+def measure_filling(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Measure the non-blind network: what was hidden, composed with what was given.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        With `share` 1 where the brain was hidden.
+
+    Returns
+    -------
+    dict
+        PSNR in dB and correlation over the whole volume, before and after; and the mean absolute
+        error inside what was hidden, in units of the mean of the brain.
+
+    """
+    pairs = [
+        (p.example, np.where(p.example.share > 0, p.inpainted, p.example.target))
+        for p in predictions
+    ]
+    return {
+        'psnr_before_db': _mean(psnr(e.target, e.lesioned) for e, _ in pairs),
+        'psnr_after_db': _mean(psnr(e.target, filled) for e, filled in pairs),
+        'correlation_before': _mean(correlation(e.target, e.lesioned) for e, _ in pairs),
+        'correlation_after': _mean(correlation(e.target, filled) for e, filled in pairs),
+        'error_inside': _mean(
+            float(np.abs(filled - e.target)[e.share > 0].mean()) for e, filled in pairs
+        ),
+    }
+
+
 def _mean(values: Iterable[float]) -> float:
     """Mean; NaN of nothing."""
     numbers = list(values)

@@ -12,9 +12,11 @@ from bids_inpaint.training.lesions import LesionConfig
 from bids_inpaint.training.pipeline import (
     Brain,
     Example,
+    conceal,
     draw_box,
     find_brains,
     find_masks,
+    hide,
     load_brain,
     load_mask,
     participant_of,
@@ -41,12 +43,13 @@ def side_of_mask(participant: str) -> Side:
 
 def load_brains(folders: Sequence[Path], side: Side) -> list[Brain]:
     """Read the healthy brains of one side of the split, of several derivative datasets."""
-    return [
-        load_brain(path)
-        for folder in folders
-        for path in find_brains(folder)
-        if side_of_brain(folder.resolve().name, participant_of(path)) == side
-    ]
+    found = []
+    for folder in folders:
+        dataset = folder.resolve().name
+        for path in find_brains(folder):
+            if side_of_brain(dataset, participant_of(path)) == side:
+                found.append(load_brain(path, dataset))
+    return found
 
 
 def load_masks(folder: Path, side: Side) -> list[NDArray[np.bool_]]:
@@ -61,6 +64,7 @@ def draw_examples(
     *,
     seed: int,
     per_brain: int,
+    hidden: bool = False,
 ) -> Iterator[tuple[Brain, Example]]:
     """Draw whole volumes with lesions, the same ones at each call.
 
@@ -74,20 +78,29 @@ def draw_examples(
         Of the drawing.
     per_brain : int
         Examples of each brain.
+    hidden : bool
+        Hide the lesions, as the non-blind network needs it, instead of darkening them.
 
     """
     for brain in brains:
         for number in range(per_brain):
             rng = np.random.default_rng((seed, int(brain.participant), number))
             box = draw_box(brain.t1w.shape, 0, rng)
-            yield brain, simulate(brain, masks, box, rng, config)
+            if not hidden:
+                yield brain, simulate(brain, masks, box, rng, config)
+                continue
+            example = hide(brain, masks, box, rng, config)
+            lesioned = conceal(example.target, example.share > 0)
+            yield brain, example._replace(lesioned=lesioned)
 
 
 def validation_examples(
     brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]], config: TrainingConfig
 ) -> list[Example]:
     """One lesioned volume of each validation brain."""
-    drawn = draw_examples(brains, masks, _always(config.lesions), seed=config.seed, per_brain=1)
+    hidden = config.task == 'nonblind'
+    lesions = _always(config.lesions)
+    drawn = draw_examples(brains, masks, lesions, seed=config.seed, per_brain=1, hidden=hidden)
     return [example for _, example in drawn]
 
 
@@ -97,6 +110,15 @@ def test_examples(
     """Two lesioned volumes of each test brain: the frozen test set of simulated lesions."""
     return draw_examples(
         brains, masks, _always(LesionConfig()), seed=data_split.TEST_SEED, per_brain=2
+    )
+
+
+def hidden_test_examples(
+    brains: Sequence[Brain], masks: Sequence[NDArray[np.bool_]]
+) -> Iterator[tuple[Brain, Example]]:
+    """Two volumes of each test brain with lesions hidden: the frozen test set for filling."""
+    return draw_examples(
+        brains, masks, LesionConfig(), seed=data_split.TEST_SEED, per_brain=2, hidden=True
     )
 
 

@@ -15,6 +15,8 @@ class LesionConfig:
     """Ranges that a simulated lesion is drawn from; pairs are lowest and highest.
 
     Lengths are in voxels of 1 mm, intensities in shares of the white matter of the same brain.
+    `healthy_share` of the images have no lesion; where lesions are hidden instead of darkened,
+    `beyond_white_matter` is the share of images in which they may lie anywhere in the brain.
     """
 
     masks_per_image: tuple[int, int] = (1, 3)
@@ -29,6 +31,7 @@ class LesionConfig:
     rim_sigma_vox: tuple[float, float] = (0.4, 1.2)
     texture: tuple[float, float] = (0.0, 0.06)
     healthy_share: float = 0.25
+    beyond_white_matter: float = 0.2
 
 
 def place_mask(

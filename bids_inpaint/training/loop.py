@@ -15,6 +15,7 @@ from bids_inpaint.evaluation.metrics import lesion_error, psnr
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet
+from bids_inpaint.network.weights import load_weights
 from bids_inpaint.training.configs import Stage, TrainingConfig
 from bids_inpaint.training.pipeline import Batches, Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
@@ -124,6 +125,7 @@ def train(
     folder: Path,
     *,
     interval: int = 250,
+    start: Path | None = None,
 ) -> keras.Model:
     """Train, or go on with a training that was stopped.
 
@@ -139,6 +141,9 @@ def train(
         For checkpoint and log; what is there is gone on with.
     interval : int
         Steps between checkpoints.
+    start : Path, optional
+        Network (weights and card) of the same architecture to begin with, if there is no
+        checkpoint; random weights if not given.
 
     Returns
     -------
@@ -151,6 +156,9 @@ def train(
     for stage in config.stages:
         network = compile_network(config, stage)
         first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
+        if not first and start:
+            begun = load_weights(start)[0]
+            network.set_weights(begun.get_weights())
         if first >= stage.until:
             continue
         batches = Batches(brains, masks, config, first=first, until=stage.until)

@@ -18,6 +18,8 @@ from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, 
 
 # Template probability above which a voxel's tissue is taken for granted.
 _SURE_PROBABILITY = 0.9
+HIDDEN = -1.0
+"""What a voxel that the non-blind network is to fill is set to."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Brain:
 
     Attributes
     ----------
-    participant : str
-        Label, without `sub-`.
+    dataset, participant : str
+        Name of the dataset, and label without `sub-`.
     t1w : (X, Y, Z) float16
         In units of the mean of the brain, zero outside it.
     white_matter_mean : float
@@ -37,6 +39,7 @@ class Brain:
 
     """
 
+    dataset: str
     participant: str
     t1w: NDArray[np.float16]
     white_matter_mean: float
@@ -74,13 +77,13 @@ def find_masks(folder: Path) -> list[Path]:
     return found
 
 
-def load_brain(path: Path) -> Brain:
-    """Read a preprocessed T1w, and measure its tissues."""
+def load_brain(path: Path, dataset: str) -> Brain:
+    """Read a preprocessed T1w of a dataset, and measure its tissues."""
     t1w = load(path).data
     template = load_template()
     white = float(np.median(t1w[(template.white_matter > _SURE_PROBABILITY) & (t1w > 0)]))
     grey = float(np.median(t1w[(template.grey_matter > _SURE_PROBABILITY) & (t1w > 0)]))
-    return Brain(participant_of(path), t1w.astype(np.float16), white, (white + grey) / 2)
+    return Brain(dataset, participant_of(path), t1w.astype(np.float16), white, (white + grey) / 2)
 
 
 def load_mask(path: Path) -> NDArray[np.bool_]:
@@ -114,20 +117,66 @@ def simulate(
         How the brain is deformed beforehand; it is taken as it is if not given.
 
     """
-    if augment_config is None:
-        t1w = brain.t1w[box].astype(np.float32)
-    else:
-        t1w = cut_brain(brain.t1w, box, rng, augment_config)
+    t1w = _cut(brain, box, rng, augment_config)
     if rng.random() < config.healthy_share:
         return Example(t1w, t1w, np.zeros_like(t1w))
     allowed = t1w > brain.white_matter_lowest
-    corner = [s.start for s in box]
+    lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
+    lesioned, share = add_lesions(t1w, lesions & allowed, brain.white_matter_mean, rng, config)
+    return Example(lesioned, t1w, share)
+
+
+def hide(
+    brain: Brain,
+    masks: Sequence[NDArray[np.bool_]],
+    box: tuple[slice, slice, slice],
+    rng: np.random.Generator,
+    config: LesionConfig,
+    augment_config: AugmentConfig | None = None,
+) -> Example:
+    """Choose what of a box of a healthy brain the non-blind network is not to see.
+
+    Parameters are those of `simulate`. `share` of the example is 1 where it is hidden; `lesioned`
+    is still the healthy brain, so that contrast and noise can be changed before `conceal`.
+    """
+    t1w = _cut(brain, box, rng, augment_config)
+    # Masks that users draw reach beyond the white matter now and then.
+    lowest = 0.0 if rng.random() < config.beyond_white_matter else brain.white_matter_lowest
+    allowed = t1w > lowest
+    lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
+    return Example(t1w, t1w, (lesions & allowed).astype(np.float32))
+
+
+def conceal(t1w: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Give voxels of a mask the value that tells the non-blind network to fill them."""
+    return np.where(mask, np.float32(HIDDEN), t1w)
+
+
+def _cut(
+    brain: Brain,
+    box: tuple[slice, slice, slice],
+    rng: np.random.Generator,
+    augment_config: AugmentConfig | None,
+) -> NDArray[np.float32]:
+    """Cut a box out of a brain, deformed if it is said how."""
+    if augment_config is None:
+        return brain.t1w[box].astype(np.float32)
+    return cut_brain(brain.t1w, box, rng, augment_config)
+
+
+def _draw_lesions(
+    masks: Sequence[NDArray[np.bool_]],
+    allowed: NDArray[np.bool_],
+    corner: Sequence[int],
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> NDArray[np.bool_]:
+    """Dots, and masks of real lesions."""
     lesions = draw_dots(allowed, rng, config)
     for _ in range(rng.integers(config.masks_per_image[0], config.masks_per_image[1] + 1)):
         mask = masks[int(rng.integers(len(masks)))]
-        lesions |= place_mask(mask, corner, t1w.shape, rng, config)
-    lesioned, share = add_lesions(t1w, lesions & allowed, brain.white_matter_mean, rng, config)
-    return Example(lesioned, t1w, share)
+        lesions |= place_mask(mask, corner, allowed.shape, rng, config)
+    return lesions
 
 
 @cache
@@ -220,8 +269,11 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng((self.config.seed, number))
         brain = self.brains[int(rng.integers(len(self.brains)))]
         box = draw_box(brain.t1w.shape, size, rng)
-        changes = self.config.augment
-        example = simulate(brain, self.masks, box, rng, self.config.lesions, changes)
-        pair = augment((example.lesioned, example.target), rng, changes)
+        changes, hidden = self.config.augment, self.config.task == 'nonblind'
+        make = hide if hidden else simulate
+        example = make(brain, self.masks, box, rng, self.config.lesions, changes)
+        lesioned, target = augment((example.lesioned, example.target), rng, changes)
+        if hidden:
+            lesioned = conceal(lesioned, example.share > 0)
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        return Example(*(np.ascontiguousarray(v[flip]) for v in (*pair, example.share)))
+        return Example(*(np.ascontiguousarray(v[flip]) for v in (lesioned, target, example.share)))

@@ -10,6 +10,7 @@ import pytest
 
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.network.weights import save_weights
 from bids_inpaint.training import assess, examples, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.deform import DeformConfig
@@ -44,7 +45,7 @@ def brains():
     t1w = np.full(SHAPE, 1.4, np.float16)
     t1w[:3] = 0
     t1w[12:14] = 0.9
-    return [pipeline.Brain(name, t1w, 1.4, 1.15) for name in ('01', '02')]
+    return [pipeline.Brain('made', name, t1w, 1.4, 1.15) for name in ('01', '02')]
 
 
 @pytest.fixture
@@ -93,6 +94,57 @@ def test_lesions_lie_in_white_matter(brains, masks):
     np.testing.assert_array_equal(
         example.lesioned[example.share == 0], example.target[example.share == 0]
     )
+
+
+def test_what_is_hidden_is_told_and_the_rest_is_left(brains, masks):
+    config = replace(CONFIG, task='nonblind')
+    inputs, targets = pipeline.Batches(brains, masks, config)[0]
+    t1w, share = np.moveaxis(targets['reconstructed'], -1, 0)
+    hidden = share == 1
+    assert hidden.any()
+    assert set(np.unique(share)) == {0, 1}
+    assert (inputs[..., 0][hidden] == pipeline.HIDDEN).all()
+    np.testing.assert_array_equal(inputs[..., 0][~hidden], t1w[~hidden])
+    assert (t1w[hidden] > 0).all()
+
+
+@pytest.mark.parametrize(('beyond', 'anywhere'), [(0.0, False), (1.0, True)])
+def test_some_of_what_is_hidden_lies_beyond_white_matter(brains, masks, beyond, anywhere):
+    config = replace(CONFIG.lesions, beyond_white_matter=beyond)
+    box = pipeline.draw_box(SHAPE, 0, np.random.default_rng(0))
+    drawn = [
+        pipeline.hide(brains[0], masks, box, np.random.default_rng(seed), config)
+        for seed in range(8)
+    ]
+    assert any((e.target[e.share > 0] < 1).any() for e in drawn) == anywhere
+    assert all((e.target[e.share > 0] > 0).all() for e in drawn)
+
+
+def test_filling_is_measured_where_it_was_hidden():
+    target = np.ones(SHAPE, np.float32)
+    target[:12] = 2
+    share = np.zeros(SHAPE, np.float32)
+    share[4:8, 4:8, 4:8] = 1
+    example = pipeline.Example(pipeline.conceal(target, share > 0), target, share)
+    everywhere = target + np.float32(0.1)  # outside the mask it does not count
+    figures = assess.measure_filling(
+        [assess.Prediction(example, everywhere, np.ones(SHAPE, bool))]
+    )
+    assert figures['error_inside'] == pytest.approx(0.1, abs=1e-6)
+    gained = figures['psnr_after_db'] - figures['psnr_before_db']
+    assert gained == pytest.approx(20 * np.log10(3 / 0.1), abs=1e-3)
+    assert figures['correlation_before'] < figures['correlation_after'] < 1
+
+
+def test_a_network_to_begin_with_is_taken(tmp_path, brains, masks):
+    config = replace(CONFIG, stages=(Stage(until=1, crop_vox=16),), learning_rate=0.0)
+    begun = compile_network(replace(config, seed=5), config.stages[0])
+    card = {'name': 'blind', 'architecture': config.architecture}
+    save_weights(begun, tmp_path / 'start', card)
+    drawn = examples.validation_examples(brains[:1], masks, CONFIG)
+    network = train(config, brains, masks, drawn, tmp_path / 'work', start=tmp_path / 'start')
+    for a, b in zip(network.variables, begun.variables, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-3)  # stored as fp16
 
 
 def test_some_examples_are_healthy(brains, masks):
