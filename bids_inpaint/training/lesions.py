@@ -17,6 +17,9 @@ class LesionConfig:
     Lengths are in voxels of 1 mm, intensities in shares of the white matter of the same brain.
     `healthy_share` of the images have no lesion; where lesions are hidden instead of darkened,
     `beyond_white_matter` is the share of images in which they may lie anywhere in the brain.
+    With `core_probability` the lesions of an image are pale at their border and darken towards
+    their core over some millimetres, as real ones do (`docs/training.md`); otherwise each is
+    evenly dark within a soft rim.
     """
 
     masks_per_image: tuple[int, int] = (1, 3)
@@ -30,6 +33,9 @@ class LesionConfig:
     intensity: tuple[float, float] = (0.3, 0.95)
     rim_sigma_vox: tuple[float, float] = (0.4, 1.2)
     texture: tuple[float, float] = (0.0, 0.06)
+    core_probability: float = 0.0
+    core_sigma_vox: tuple[float, float] = (0.7, 2.5)
+    rim_intensity: tuple[float, float] = (0.75, 0.95)
     healthy_share: float = 0.25
     beyond_white_matter: float = 0.2
 
@@ -129,8 +135,24 @@ def add_lesions(
     # Each voxel of the rim takes the intensity of its lesion: a mean, weighted by the same blur.
     level = ndimage.gaussian_filter(np.where(lesion_mask, levels[labels], 0), sigma)
     level /= np.maximum(share, 1e-3)
+    if config.core_probability and rng.random() < config.core_probability:
+        level = _darken_to_core(level, lesion_mask, rng, config)
     noise = ndimage.gaussian_filter(rng.standard_normal(t1w.shape, dtype=np.float32), 1.0)
     level *= 1 + rng.uniform(*config.texture) / 0.15 * noise
     share[share < 0.02] = 0
     lesioned = t1w + share * np.minimum(level * np.float32(white_matter_mean) - t1w, 0)
     return lesioned.astype(np.float32), share
+
+
+def _darken_to_core(
+    level: NDArray[np.float32],
+    lesion_mask: NDArray[np.bool_],
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> NDArray[np.float32]:
+    """Lighten the level (X, Y, Z) of each lesion towards its border."""
+    sigma = rng.uniform(*config.core_sigma_vox)
+    depth = 2 * ndimage.gaussian_filter(lesion_mask.astype(np.float32), sigma) - 1
+    depth = np.clip(depth, 0, 1)
+    rim = np.maximum(level, np.float32(rng.uniform(*config.rim_intensity)))
+    return np.asarray(rim + depth * (level - rim), dtype=np.float32)

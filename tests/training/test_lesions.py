@@ -56,6 +56,22 @@ def test_each_lesion_has_an_intensity_of_its_own():
 
 
 @given(seed=st.integers(0, 99))
+def test_a_core_is_darker_than_the_border(seed):
+    mask = np.zeros((30, 30, 30), bool)
+    mask[8:22, 8:22, 8:22] = True
+    t1w = np.full(mask.shape, 1.4, np.float32)
+    config = LesionConfig(
+        core_probability=1, texture=(0, 0), intensity=(0.4, 0.6), rim_sigma_vox=(0.1, 0.1)
+    )
+    lesioned, share = add_lesions(t1w, mask, 1.4, np.random.default_rng(seed), config)
+    along = lesioned[15, 15, 8:16]  # from the border to the centre
+    assert (np.diff(along) <= 1e-4).all()
+    assert along[-1] < along[0] - 0.1
+    assert (lesioned <= t1w + 1e-6).all()
+    np.testing.assert_array_equal(lesioned[share == 0], t1w[share == 0])
+
+
+@given(seed=st.integers(0, 99))
 def test_a_mask_without_deformation_is_cut_or_mirrored(seed):
     mask = _blob()
     corner, shape = (4, 0, 6), (16, 20, 20)

@@ -2,6 +2,7 @@
 
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.lesions import LesionConfig
 
 
 def get_config() -> TrainingConfig:
@@ -9,4 +10,6 @@ def get_config() -> TrainingConfig:
 
     32 filters instead of the paper's 40, which take two thirds of the time of each step.
     """
-    return TrainingConfig(architecture=UNetConfig(filters=32))
+    return TrainingConfig(
+        architecture=UNetConfig(filters=32), lesions=LesionConfig(core_probability=0.5)
+    )
