@@ -11,6 +11,8 @@ import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.evaluation.metrics import lesion_error
+
 FOLDER = Path(__file__).resolve().parent
 PRODUCT = '*_desc-inpainted_T1w.nii*'
 QC = '_desc-inpaint_qc.json'
@@ -28,38 +30,6 @@ class Change(NamedTuple):
     changed_outside_ml: float
 
 
-def lesion_error(
-    inpainted: NDArray[np.float64],
-    lesioned: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    lesion_mask: NDArray[np.bool_],
-) -> float:
-    """Absolute difference to the truth in lesions, over that of doing nothing.
-
-    Parameters
-    ----------
-    inpainted, lesioned, truth : (X, Y, Z) float64
-        In the units of the scan.
-    lesion_mask : (X, Y, Z) bool
-        Voxels that are summed over.
-
-    Returns
-    -------
-    error : float
-        NaN if the lesioned image is the truth there, as in a healthy brain.
-
-    Examples
-    --------
-    >>> truth, lesioned = np.full((2, 2, 2), 8.0), np.full((2, 2, 2), 4.0)
-    >>> lesion_error(lesioned + 3, lesioned, truth, truth > 0)
-    0.25
-
-    """
-    before = np.abs(lesioned - truth)[lesion_mask].sum()
-    after = np.abs(inpainted - truth)[lesion_mask].sum()
-    return float(after / before) if before else float('nan')
-
-
 def measure(
     inpainted: NDArray[np.float64],
     lesioned: NDArray[np.float64],
@@ -69,9 +39,10 @@ def measure(
 ) -> Change:
     """Compare an inpainted image with the scan and with the truth; (X, Y, Z) each."""
     same = (inpainted == lesioned)[~lesion_mask]
+    has_lesions = bool((lesioned != truth)[lesion_mask].any())
     return Change(
         float(lesion_mask.sum() * voxel_ml),
-        lesion_error(inpainted, lesioned, truth, lesion_mask),
+        lesion_error(truth, inpainted, lesioned, lesion_mask) if has_lesions else float('nan'),
         float(same.mean()),
         float((~same).sum() * voxel_ml),
     )

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 _PEAK_PERCENTILE = 99.9
 
 
-def psnr(truth: NDArray[np.float32], predicted: NDArray[np.float32]) -> float:
+def psnr(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
     """Peak signal-to-noise ratio over the whole volume, in dB.
 
     Parameters
@@ -29,7 +29,7 @@ def psnr(truth: NDArray[np.float32], predicted: NDArray[np.float32]) -> float:
     return float(10 * np.log10(peak**2 / mean_square))
 
 
-def correlation(truth: NDArray[np.float32], predicted: NDArray[np.float32]) -> float:
+def correlation(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
     """Pearson correlation over the whole volume."""
     return float(np.corrcoef(truth.ravel().astype(np.float64), predicted.ravel())[0, 1])
 
@@ -41,9 +41,9 @@ def dice(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
 
 
 def lesion_error(
-    truth: NDArray[np.float32],
-    predicted: NDArray[np.float32],
-    lesioned: NDArray[np.float32],
+    truth: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    lesioned: NDArray[np.floating],
     lesion_mask: NDArray[np.bool_],
 ) -> float:
     """Error that is left in lesions, as a share of that of doing nothing.

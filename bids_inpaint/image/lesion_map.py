@@ -31,11 +31,17 @@ def white_matter_of(
     (X, Y, Z) bool
         Voxels brighter than half way between the medians of grey and white matter.
 
+    Raises
+    ------
+    ValueError
+        If the brain mask lies where the template is sure of neither tissue.
+
     """
-    grey, white = (
-        np.median(inpainted[brain_mask & (probability > _SURE_PROBABILITY)])
-        for probability in (grey_probability, white_probability)
-    )
+    sure = [brain_mask & (p > _SURE_PROBABILITY) for p in (grey_probability, white_probability)]
+    if not all(tissue.any() for tissue in sure):
+        msg = f'no sure grey or white matter in a brain mask of {brain_mask.sum()} voxels'
+        raise ValueError(msg)
+    grey, white = (np.median(inpainted[tissue]) for tissue in sure)
     return brain_mask & (inpainted > (grey + white) / 2)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from demo.dataset import write_nifti
 from demo.scanner import Stored
-from demo.summary import flat, lesion_error, main, measure, summarise
+from demo.summary import flat, main, measure, summarise
 
 SHAPE = (5, 6, 7)
 
@@ -73,14 +73,6 @@ def test_folder_without_outputs_is_named(tmp_path):
 def test_missing_truth_is_named(demo_folder):
     with pytest.raises(FileNotFoundError, match=r'holds 0 files sub-01_desc-lesionfree_T1w'):
         summarise(demo_folder / 'out', demo_folder / 'bids', demo_folder / 'out')
-
-
-def test_error_is_one_for_doing_nothing_and_zero_for_the_truth():
-    rng = np.random.default_rng(0)
-    truth, lesioned = rng.random(SHAPE), rng.random(SHAPE)
-    mask = rng.random(SHAPE) > 0.5
-    assert lesion_error(lesioned, lesioned, truth, mask) == 1
-    assert lesion_error(np.where(mask, truth, 7), lesioned, truth, mask) == 0
 
 
 def test_healthy_has_no_lesion_error():

@@ -83,3 +83,9 @@ def test_half_way_between_the_medians():
     found = white_matter_of(inpainted, EVERYWHERE, grey_probability, white_probability)
     assert not found[4, 1, 1]
     assert found[4, 1, 2]
+
+
+def test_a_brain_mask_without_tissue_is_an_error():
+    nothing = np.zeros(SHAPE, np.float32)
+    with pytest.raises(ValueError, match='no sure grey or white matter in a brain mask of 990'):
+        white_matter_of(np.ones(SHAPE, np.float32), EVERYWHERE, nothing, nothing)
