@@ -1,5 +1,6 @@
 import logging
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.logging import RichHandler
@@ -52,7 +53,7 @@ def test_cache_that_is_a_file_is_replaced(settings, tmp_path):
 
 def test_libraries_are_quiet_and_know_their_threads(settings, tmp_path):
     environ = {'HOME': str(tmp_path)}
-    prepare_environment(settings, environ)
+    prepare_environment(replace(settings, omp_nthreads=3), environ)
     assert environ['NO_ET'] == '1'
     assert environ['TF_CPP_MIN_LOG_LEVEL'] == '2'
     assert environ['OMP_NUM_THREADS'] == '3'
