@@ -10,13 +10,14 @@ from bids_inpaint import __version__
 from bids_inpaint.settings import (
     DEFAULT_MIN_LESION_SIZE_MM3,
     DEVICES,
+    LESION_MASK_MODES,
     OUTPUT_SPACES,
 )
 
 _DESCRIPTION = (
     'Remove white-matter lesions from the T1-weighted MRI of a BIDS dataset. No lesion mask is '
-    'needed, and voxels outside the lesions are kept as they are. Every option may be written '
-    'with hyphens or underscores.'
+    'needed, but one is used if it is there; voxels outside the lesions are kept as they are. '
+    'Every option may be written with hyphens or underscores.'
 )
 
 
@@ -91,10 +92,34 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
     """Options that change results."""
     group = parser.add_argument_group('processing')
     group.add_argument(
+        '--lesion-mask',
+        choices=LESION_MASK_MODES,
+        default='auto',
+        help='auto: fill the lesion mask of an image and nothing else, if there is one: '
+        '<image>_label-lesion_mask in --derivatives or <image>_label-lesion_roi beside the image; '
+        'required: an image without is an error; off: use none (default: auto)',
+    )
+    group.add_argument(
+        '--derivatives',
+        nargs='+',
+        type=_existing_folder,
+        default=[],
+        metavar='DIR',
+        help='datasets with lesion masks on the grids of the T1w images; the first counts first',
+    )
+    group.add_argument(
+        '--dilate-mask',
+        type=_integer(at_least=0),
+        default=0,
+        metavar='VOXELS',
+        help='fill this much around a lesion mask, too (default: %(default)s)',
+    )
+    group.add_argument(
         '--lesion-map',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='write a mask of the lesions found (default: yes)',
+        help='write a mask of the lesions found, or, of an image that has a lesion mask, of what '
+        'was filled of it, without --dilate-mask (default: yes)',
     )
     group.add_argument(
         '--lesion-threshold',
