@@ -13,6 +13,7 @@ from bids_inpaint import __version__
 
 OUTPUT_SPACES = ('T1w', 'MNI152NLin2009aSym')
 DEVICES = ('auto', 'cpu', 'gpu')
+LESION_MASK_MODES = ('auto', 'required', 'off')
 DEFAULT_MIN_LESION_SIZE_MM3 = 10.0
 
 # These do not change a voxel of what is written, so a run may go on with other values of them.
@@ -75,6 +76,12 @@ class Settings:
         Among `OUTPUT_SPACES`.
     uncompressed : bool
         Whether images are written as .nii and not .nii.gz.
+    lesion_mask : str
+        'auto', 'required' or 'off': whether lesion masks of the input are used.
+    derivatives : tuple of Path
+        Datasets to look for lesion masks in; absolute.
+    dilate_mask_vox : int
+        By how many voxels of the T1w image its lesion mask is dilated.
     lesion_map : bool
         Whether a lesion mask is written.
     lesion_threshold : float or None
@@ -117,6 +124,9 @@ class Settings:
     device: str = 'auto'
     output_spaces: tuple[str, ...] = OUTPUT_SPACES
     uncompressed: bool = False
+    lesion_mask: str = 'auto'
+    derivatives: tuple[Path, ...] = ()
+    dilate_mask_vox: int = 0
     lesion_map: bool = True
     lesion_threshold: float | None = None
     min_lesion_size_mm3: float = DEFAULT_MIN_LESION_SIZE_MM3

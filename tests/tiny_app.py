@@ -123,12 +123,19 @@ def estimate_bias_field(t1w: Volume, brain: NDArray[np.bool_]) -> NDArray[np.flo
 def fill(
     t1w: NDArray[np.float32], brain: NDArray[np.bool_], **options: Any
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Stand in for the network: knows where the lesion is, and how bright white matter is."""
+    """Stand in for the network: knows where the lesion is, and how bright white matter is.
+
+    Given a mask to fill, it makes all of that white matter.
+    """
     points = places(Grid(SHAPE, AFFINE))
-    share = np.where(brain, lesion_share(points), 0)
     white = np.median(t1w[radius(points) < 0.5])
-    healthy = t1w + share * np.maximum(white - t1w, 0)
-    facts = {'model': 'fill', 'sha256': 'none', 'device': 'cpu', 'backend': 'numpy'}
+    if options['fill_mask'] is None:
+        share = np.where(brain, lesion_share(points), 0)
+        healthy = t1w + share * np.maximum(white - t1w, 0)
+    else:
+        healthy = np.where(brain & options['fill_mask'], white, t1w)
+    model = 'fill' if options['fill_mask'] is None else 'fill_mask'
+    facts = {'model': model, 'sha256': 'none', 'device': 'cpu', 'backend': 'numpy'}
     facts['flip_averaging'] = options['flip_averaging']
     return np.asarray(healthy, np.float32), facts
 
@@ -156,9 +163,9 @@ def replacements() -> list[tuple[str, str, Any]]:
     ]
 
 
-def write_models(folder: Path) -> Path:
+def write_models(folder: Path, name: str = 'blind') -> Path:
     """Write a network in name only: a card and its weights."""
-    network = folder / 'blind'
+    network = folder / name
     network.mkdir(parents=True)
     (network / WEIGHTS_FILE).write_bytes(b'weights')
     card = Card(

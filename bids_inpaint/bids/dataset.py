@@ -1,13 +1,14 @@
 """The files that make the output a BIDS dataset: description, README, .bidsignore."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bids_inpaint import __version__
 from bids_inpaint.bids.atomic import write_text
 from bids_inpaint.bids.container import container_facts
-from bids_inpaint.bids.sidecars import SOURCE_LINK, write_json
+from bids_inpaint.bids.sidecars import SOURCE_LINK, dataset_links, write_json
 from bids_inpaint.errors import BidsInpaintError
 
 PIPELINE = 'bids_inpaint'
@@ -40,7 +41,8 @@ folder:
   data type of the source. Outside `desc-change_mask` its voxels are those of the source.
 - `*_desc-change_mask`: the voxels that were changed.
 - `*_desc-difference_T1w`: inpainted minus source, in units of the brain's mean intensity.
-- `*_label-lesion_mask`: the lesion map, if one was asked for.
+- `*_label-lesion_mask`: the lesion map, if one was asked for; of an image that was given a lesion
+  mask, what was filled of that.
 - `*_desc-brain_mask`: where lesions were looked for.
 - `*_space-MNI152NLin2009aSym_*`: the same on the grid of the template (1 mm), with the image
   before the network (`desc-preproc`) and the bias field that was divided out (`desc-biasfield`).
@@ -83,18 +85,25 @@ def check_output_is_ours(output_dir: Path) -> None:
         raise BidsInpaintError(msg)
 
 
-def write_dataset_files(output_dir: Path, *, bids_dir: Path) -> None:
+def write_dataset_files(
+    output_dir: Path, *, bids_dir: Path, derivatives: Sequence[Path] = ()
+) -> None:
     """Write description, README and .bidsignore; safe when parallel jobs do so at once.
 
-    An existing README is left alone: it may have been written on.
+    An existing README is left alone: it may have been written on. Links to datasets that an
+    earlier run read are kept: its sidecars speak of them.
     """
-    write_json(output_dir / DESCRIPTION, _description(bids_dir))
+    links = {n: p.as_uri() for n, p in dataset_links(bids_dir, derivatives).items()}
+    earlier = read_description(output_dir).get('DatasetLinks')
+    if isinstance(earlier, dict):
+        links = {**earlier, **links}
+    write_json(output_dir / DESCRIPTION, _description(bids_dir, links))
     write_text(output_dir / '.bidsignore', '\n'.join(BIDSIGNORE) + '\n')
     if not (output_dir / 'README').exists():
         write_text(output_dir / 'README', README.format(version=__version__))
 
 
-def _description(bids_dir: Path) -> dict[str, Any]:
+def _description(bids_dir: Path, links: Mapping[str, str]) -> dict[str, Any]:
     """Content of the output's dataset_description.json."""
     source = read_description(bids_dir)
     name = source.get('Name') or bids_dir.name
@@ -110,7 +119,10 @@ def _description(bids_dir: Path) -> dict[str, Any]:
         'BIDSVersion': BIDS_VERSION,
         'DatasetType': 'derivative',
         'GeneratedBy': [generated_by],
-        'SourceDatasets': [source_dataset],
-        'DatasetLinks': {SOURCE_LINK: bids_dir.as_uri()},
+        'SourceDatasets': [
+            source_dataset,
+            *({'URL': uri} for name, uri in links.items() if name != SOURCE_LINK),
+        ],
+        'DatasetLinks': links,
         'HowToAcknowledge': HOW_TO_ACKNOWLEDGE,
     }

@@ -32,6 +32,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     'lesion_count': {'Description': 'Number of lesions in the lesion map'},
     'lesion_volume_mm3': {'Description': 'Volume of the lesion map', 'Units': 'mm^3'},
+    'lesion_mask': {'Description': 'Lesion mask that was given, n/a if none was'},
+    'lesion_mask_volume_mm3': {'Description': 'Volume of the mask given', 'Units': 'mm^3'},
+    'lesion_mask_unfilled_mm3': {
+        'Description': 'Volume of the mask given that is outside the brain, and was not filled',
+        'Units': 'mm^3',
+    },
+    'lesion_mask_notes': {'Description': 'What is odd about the mask given, or none'},
     'registration_similarity': {
         'Description': 'Similarity of the registered image and the template'
     },

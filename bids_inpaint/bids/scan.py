@@ -58,11 +58,14 @@ class Scan:
     entities : tuple of (str, str)
         Short name and value of every entity of the file name, in its order, as written there:
         `(('sub', '01'), ('run', '02'))`.
+    lesion_mask : Path or None
+        Mask of its lesions, to fill these and nothing else; None to find them blindly.
 
     """
 
     t1w: Path
     entities: tuple[tuple[str, str], ...]
+    lesion_mask: Path | None = None
 
     @property
     def subject(self) -> str:

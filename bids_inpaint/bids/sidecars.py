@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -19,6 +21,37 @@ TEMPLATE_URI = 'https://doi.org/10.1016/S1053-8119(09)70884-5'
 def source_uri(scan: Scan) -> str:
     """BIDS URI of the T1w image itself: `bids:raw:sub-01/anat/sub-01_T1w.nii.gz`."""
     return f'bids:{SOURCE_LINK}:{scan.relative_path}'
+
+
+def dataset_links(bids_dir: Path, derivatives: Sequence[Path] = ()) -> dict[str, Path]:
+    """Name the datasets that are read, as BIDS URIs and DatasetLinks do.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The input.
+    derivatives : sequence of Path
+        Further datasets; each gets the name of its folder, with a number if it is taken.
+
+    Examples
+    --------
+    >>> list(dataset_links(Path('/data'), [Path('/a/lst'), Path('/b/lst')]))
+    ['raw', 'lst', 'lst2']
+
+    """
+    links = {SOURCE_LINK: bids_dir}
+    for folder in derivatives:
+        name = re.sub('[^a-zA-Z0-9-]', '', folder.name) or 'derivatives'
+        names = chain([name], (f'{name}{number}' for number in count(2)))
+        links[next(free for free in names if free not in links)] = folder
+    return links
+
+
+def lesion_mask_uri(lesion_mask: Path, links: Mapping[str, Path]) -> str:
+    """BIDS URI of a file of one of the datasets of `dataset_links`, the innermost of them."""
+    holding = [name for name in links if lesion_mask.is_relative_to(links[name])]
+    name = max(holding, key=lambda holder: len(links[holder].parts))
+    return f'bids:{name}:{lesion_mask.relative_to(links[name]).as_posix()}'
 
 
 def derivative_uri(path: PurePosixPath) -> str:

@@ -10,6 +10,7 @@ import tomli_w
 from bids_inpaint.bids.atomic import write_text
 from bids_inpaint.bids.dataset import check_output_is_ours, write_dataset_files
 from bids_inpaint.bids.group import write_group_table
+from bids_inpaint.bids.lesion_masks import with_lesion_masks
 from bids_inpaint.bids.names import check_distinct
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.cli.environment import configure_logging, prepare_environment
@@ -119,14 +120,16 @@ def _find_scans(settings: Settings) -> list[Scan]:
         validate=not settings.skip_bids_validation,
     )
     check_distinct(scans, output_spaces=settings.output_spaces)
-    return scans
+    return with_lesion_masks(scans, mode=settings.lesion_mask, derivatives=settings.derivatives)
 
 
 def _prepare_output(settings: Settings) -> None:
     """Make the output folder a dataset, and note the run's configuration in it."""
     check_output_is_ours(settings.output_dir)
     check_writable(settings.output_dir, what='output folder')
-    write_dataset_files(settings.output_dir, bids_dir=settings.bids_dir)
+    write_dataset_files(
+        settings.output_dir, bids_dir=settings.bids_dir, derivatives=settings.derivatives
+    )
     _write_config(settings)
 
 

@@ -10,16 +10,19 @@ from bids_inpaint.settings import Settings
 def list_scans(scans: Sequence[Scan], settings: Settings) -> str:
     """List the images found, one a line."""
     images = '1 T1w image' if len(scans) == 1 else f'{len(scans)} T1w images'
-    lines = [f'{images} in {settings.bids_dir}', *(f'  {scan.relative_path}' for scan in scans)]
+    masks = _masks(scans)
+    lines = [f'{images} in {settings.bids_dir}']
+    lines += [f'  {scan.relative_path}{masks[scan]}' for scan in scans]
     return '\n'.join(lines)
 
 
 def list_plan(scans: Sequence[Scan], settings: Settings) -> str:
     """List the images found, and under each the files that would be written."""
     extension = '.nii' if settings.uncompressed else '.nii.gz'
+    masks = _masks(scans)
     lines = [f'would write to {settings.output_dir}, with a .json beside each image:']
     for scan in scans:
-        lines.append(str(scan.relative_path))
+        lines.append(f'{scan.relative_path}{masks[scan]}')
         paths = planned_paths(
             scan,
             output_spaces=settings.output_spaces,
@@ -28,6 +31,13 @@ def list_plan(scans: Sequence[Scan], settings: Settings) -> str:
         )
         lines += [f'  {path}' for path in paths]
     return '\n'.join(lines)
+
+
+def _masks(scans: Sequence[Scan]) -> dict[Scan, str]:
+    """Say of each image with which mask it is filled; nothing if no image has one."""
+    if not any(scan.lesion_mask for scan in scans):
+        return dict.fromkeys(scans, '')
+    return {scan: f', lesion mask: {scan.lesion_mask or "none, blindly"}' for scan in scans}
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

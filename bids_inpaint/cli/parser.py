@@ -1,22 +1,28 @@
 """Options of the command line."""
 
 import argparse
-import math
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from bids_inpaint import __version__
+from bids_inpaint.cli.converters import (
+    existing_file,
+    existing_folder,
+    integer,
+    label,
+    number,
+    path,
+)
 from bids_inpaint.settings import (
     DEFAULT_MIN_LESION_SIZE_MM3,
     DEVICES,
+    LESION_MASK_MODES,
     OUTPUT_SPACES,
 )
 
 _DESCRIPTION = (
     'Remove white-matter lesions from the T1-weighted MRI of a BIDS dataset. No lesion mask is '
-    'needed, and voxels outside the lesions are kept as they are. Every option may be written '
-    'with hyphens or underscores.'
+    'needed, but one is used if it is there; voxels outside the lesions are kept as they are. '
+    'Every option may be written with hyphens or underscores.'
 )
 
 
@@ -30,8 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='bids_inpaint', description=_DESCRIPTION, allow_abbrev=False
     )
-    parser.add_argument('bids_dir', type=_path, help='BIDS dataset; it is never written to')
-    parser.add_argument('output_dir', type=_path, help='derivative dataset; made if missing')
+    parser.add_argument('bids_dir', type=path, help='BIDS dataset; it is never written to')
+    parser.add_argument('output_dir', type=path, help='derivative dataset; made if missing')
     parser.add_argument(
         'analysis_level',
         choices=('participant', 'group'),
@@ -42,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
     )
     _add_selection(parser)
+    _add_masks(parser)
     _add_processing(parser)
     _add_outputs(parser)
     _add_resources(parser)
@@ -55,7 +62,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--participant-label',
         nargs='+',
-        type=_label('sub'),
+        type=label('sub'),
         default=[],
         metavar='LABEL',
         help='participants, with or without "sub-" (default: all)',
@@ -63,14 +70,14 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--session-label',
         nargs='+',
-        type=_label('ses'),
+        type=label('ses'),
         default=[],
         metavar='LABEL',
         help='sessions, with or without "ses-" (default: all)',
     )
     group.add_argument(
         '--bids-filter-file',
-        type=_existing_file,
+        type=existing_file,
         metavar='FILE',
         help='JSON file, for instance {"t1w": {"acquisition": "mprage", "ceagent": null}}',
     )
@@ -81,9 +88,37 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--bids-database-dir',
-        type=_path,
+        type=path,
         metavar='DIR',
         help='folder for the index of the dataset: made once, and used again as it is',
+    )
+
+
+def _add_masks(parser: argparse.ArgumentParser) -> None:
+    """Options on lesion masks that are there."""
+    group = parser.add_argument_group('lesion masks')
+    group.add_argument(
+        '--lesion-mask',
+        choices=LESION_MASK_MODES,
+        default='auto',
+        help='auto: fill the lesion mask of an image and nothing else, if there is one: '
+        '<image>label-lesion_mask in --derivatives or <image>label-lesion_roi beside the image; '
+        'required: an image without is an error; off: use none (default: auto)',
+    )
+    group.add_argument(
+        '--derivatives',
+        nargs='+',
+        type=existing_folder,
+        default=[],
+        metavar='DIR',
+        help='datasets with lesion masks on the grids of the T1w images; the first counts first',
+    )
+    group.add_argument(
+        '--dilate-mask',
+        type=integer(at_least=0),
+        default=0,
+        metavar='VOXELS',
+        help='fill this much around a lesion mask, too (default: %(default)s)',
     )
 
 
@@ -94,18 +129,19 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
         '--lesion-map',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='write a mask of the lesions found (default: yes)',
+        help='write a mask of the lesions found, or, of an image that has a lesion mask, of what '
+        'was filled of it, without --dilate-mask (default: yes)',
     )
     group.add_argument(
         '--lesion-threshold',
-        type=_number(zero=False),
+        type=number(zero=False),
         metavar='X',
         help="least change of a lesion voxel, in units of the brain's mean intensity "
         '(default: what validation data gave for the network)',
     )
     group.add_argument(
         '--min-lesion-size',
-        type=_number(zero=True),
+        type=number(zero=True),
         default=DEFAULT_MIN_LESION_SIZE_MM3,
         metavar='MM3',
         help='smaller lesions are left out of the map (default: %(default)g mm3)',
@@ -117,12 +153,12 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--models',
-        type=_existing_folder,
+        type=existing_folder,
         metavar='DIR',
         help='networks to use (default: those shipped)',
     )
     group.add_argument(
-        '--random-seed', type=_integer(at_least=0), default=0, metavar='N', help='default: 0'
+        '--random-seed', type=integer(at_least=0), default=0, metavar='N', help='default: 0'
     )
     group.add_argument(
         '--fail-on-qc',
@@ -149,7 +185,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 def _add_resources(parser: argparse.ArgumentParser) -> None:
     """Options on the machine."""
     group = parser.add_argument_group('resources')
-    one_up = _integer(at_least=1)
+    one_up = integer(at_least=1)
     group.add_argument(
         '--nprocs', type=one_up, metavar='N', help='CPUs (default: all that may be used)'
     )
@@ -158,7 +194,7 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--mem',
-        type=_number(zero=False),
+        type=number(zero=False),
         metavar='GB',
         help='memory in GB (default: what is free, or the limit of the container or job)',
     )
@@ -177,7 +213,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '-w',
         '--work-dir',
-        type=_path,
+        type=path,
         metavar='DIR',
         help='intermediate files, removed after success (default: work/ in the current folder)',
     )
@@ -186,7 +222,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--use-plugin',
-        type=_existing_file,
+        type=existing_file,
         metavar='FILE',
         help='YAML file with a nipype plugin and its arguments',
     )
@@ -209,67 +245,3 @@ def _hyphenated(argument: str) -> str:
     """Write the name of an option with hyphens; its value, after '=', as it is."""
     name, equals, value = argument.partition('=')
     return name.replace('_', '-') + equals + value if name.startswith('--') else argument
-
-
-def _path(text: str) -> Path:
-    """Convert to an absolute path, symbolic links followed."""
-    return Path(text).expanduser().resolve()
-
-
-def _existing_file(text: str) -> Path:
-    """Convert to the path of a file that is there."""
-    path = _path(text)
-    if not path.is_file():
-        msg = f'must be a file, but there is none at {path}'
-        raise argparse.ArgumentTypeError(msg)
-    return path
-
-
-def _existing_folder(text: str) -> Path:
-    """Convert to the path of a folder that is there."""
-    path = _path(text)
-    if not path.is_dir():
-        msg = f'must be a folder, but there is none at {path}'
-        raise argparse.ArgumentTypeError(msg)
-    return path
-
-
-def _label(prefix: str) -> Callable[[str], str]:
-    """Make a converter to a label without its prefix."""
-
-    def convert(text: str) -> str:
-        label = text.removeprefix(f'{prefix}-')
-        if not re.fullmatch('[a-zA-Z0-9+]+', label):
-            msg = f'a label must be letters and digits, with or without "{prefix}-", is {text!r}'
-            raise argparse.ArgumentTypeError(msg)
-        return label
-
-    return convert
-
-
-def _number(*, zero: bool) -> Callable[[str], float]:
-    """Make a converter to a finite number above zero, or also zero."""
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (0 <= value < math.inf) or (value == 0 and not zero):
-            msg = f'must be a number {"of 0 or more" if zero else "above 0"}, is {text!r}'
-            raise argparse.ArgumentTypeError(msg)
-        return value
-
-    return convert
-
-
-def _integer(*, at_least: int) -> Callable[[str], int]:
-    """Make a converter to a whole number with a lower limit."""
-
-    def convert(text: str) -> int:
-        if not re.fullmatch('[0-9]+', text) or int(text) < at_least:
-            msg = f'must be a whole number of {at_least} or more, is {text!r}'
-            raise argparse.ArgumentTypeError(msg)
-        return int(text)
-
-    return convert

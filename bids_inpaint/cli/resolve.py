@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from bids_inpaint.bids.container import MOUNT_OPTIONS, container_type
@@ -30,8 +31,8 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
     Raises
     ------
     BidsInpaintError
-        If the input is no folder that can be read, output or working folder are within it, or
-        the filter file is not usable. Nothing is written.
+        If the input is no folder that can be read, output or working folder are within it, the
+        output is to be read, too, or the filter file is not usable. Nothing is written.
 
     """
     bids_dir, output_dir = arguments.bids_dir, arguments.output_dir
@@ -41,6 +42,7 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
     check_outside(bids_dir, work_dir, what='working folder')
     if arguments.bids_database_dir:
         check_outside(bids_dir, arguments.bids_database_dir, what='folder of the index')
+    check_derivatives(arguments.derivatives, output_dir)
     filter_file = arguments.bids_filter_file
     nprocs = arguments.nprocs or usable_cpus()
     return Settings(
@@ -60,6 +62,9 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
         device=arguments.device,
         output_spaces=tuple(dict.fromkeys(arguments.output_spaces)),
         uncompressed=arguments.uncompressed,
+        lesion_mask=arguments.lesion_mask,
+        derivatives=tuple(dict.fromkeys(arguments.derivatives)),
+        dilate_mask_vox=arguments.dilate_mask,
         lesion_map=arguments.lesion_map,
         lesion_threshold=arguments.lesion_threshold,
         min_lesion_size_mm3=arguments.min_lesion_size,
@@ -129,6 +134,23 @@ def check_outside(bids_dir: Path, folder: Path, *, what: str) -> None:
         msg = (
             f'{what} must be outside the input {bids_dir}, which is never written to, not even '
             f'below derivatives/: {folder} is {where}'
+        )
+        raise BidsInpaintError(msg)
+
+
+def check_derivatives(derivatives: Sequence[Path], output_dir: Path) -> None:
+    """Refuse to read lesion masks where this run writes its own.
+
+    Raises
+    ------
+    BidsInpaintError
+        The next run would take for a mask of the user's what this one found.
+
+    """
+    if output_dir in derivatives:
+        msg = (
+            f'--derivatives must not name the output folder {output_dir}, to which lesion masks '
+            f'are written under the same names: give another output folder'
         )
         raise BidsInpaintError(msg)
 

@@ -16,6 +16,8 @@ MAX_CORRELATION_DROP = 0.01
 # The largest lesion loads in multiple sclerosis are about 100 ml; a tenth of the brain is more
 # than the network was made for.
 MAX_CHANGE_MM3 = 150_000.0
+# Masks err at the surface of the brain by some voxels; by more, it is not of this image.
+MAX_UNFILLED_SHARE = 0.1
 
 
 def volume_mm3(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
@@ -60,7 +62,8 @@ def change_problems(numbers: Mapping[str, float]) -> list[str]:
     Parameters
     ----------
     numbers : mapping
-        With `outside_correlation`, `control_correlation` and `change_volume_mm3`.
+        With `outside_correlation`, `control_correlation` and `change_volume_mm3`; of a lesion
+        mask, `lesion_mask_volume_mm3` and `lesion_mask_unfilled_mm3`.
 
     """
     problems = []
@@ -79,4 +82,10 @@ def change_problems(numbers: Mapping[str, float]) -> list[str]:
     changed = numbers['change_volume_mm3']
     if changed > MAX_CHANGE_MM3:
         problems.append(f'{changed:.0f} mm3 were changed, more than {MAX_CHANGE_MM3:.0f} mm3')
+    unfilled = numbers.get('lesion_mask_unfilled_mm3', 0.0)
+    if unfilled > MAX_UNFILLED_SHARE * numbers.get('lesion_mask_volume_mm3', np.inf):
+        problems.append(
+            f'{unfilled:.0f} mm3 of the lesion mask lie outside the brain, and were left as they '
+            f'are'
+        )
     return problems

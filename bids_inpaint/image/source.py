@@ -6,6 +6,7 @@ bits they were read with, scaled integers too.
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,24 +50,52 @@ def read_source(path: Path) -> nb.Nifti1Image:
         the file, what is required and what was found.
 
     """
+    img, data = read_image(path, _check_grid)
+    _check_values(path, data)
+    return img
+
+
+def read_image(
+    path: Path, check_grid: Callable[[Path, nb.Nifti1Image], None]
+) -> tuple[nb.Nifti1Image, NDArray[np.float32]]:
+    """Read an image, and say of one that cannot be read what is wrong with it.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI file.
+    check_grid : callable
+        Given path and header before any voxel is read; raises if they are not as required.
+
+    Returns
+    -------
+    img : nibabel.Nifti1Image
+        The image.
+    data : (X, Y, Z) float32
+        Its voxels, in its units and the order of the file.
+
+    Raises
+    ------
+    BidsInpaintError
+        If the file is not a whole NIfTI image of real numbers.
+
+    """
     try:
         _check_bytes(path)
         img = _load_nifti(path)
-        _check_grid(path, img)
-        data = scaled(img)
+        check_grid(path, img)
+        return img, scaled(img)
     except (nb.filebasedimages.ImageFileError, nb.spatialimages.HeaderDataError) as error:
-        _refuse(path, 'a NIfTI image', f'not one ({error})', error)
+        refuse(path, 'a NIfTI image', f'not one ({error})', error)
     except FileNotFoundError as error:
         found = 'a link to nothing (of DataLad: get its content first)'
-        _refuse(path, 'a file', found if path.is_symlink() else 'none', error)
+        refuse(path, 'a file', found if path.is_symlink() else 'none', error)
     except PermissionError as error:
-        _refuse(path, 'a readable file', f'one that cannot be read ({error.strerror})', error)
+        refuse(path, 'a readable file', f'one that cannot be read ({error.strerror})', error)
     except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        _refuse(path, 'a whole NIfTI image', f'one that ends early or is damaged ({error})', error)
+        refuse(path, 'a whole NIfTI image', f'one that ends early or is damaged ({error})', error)
     except MemoryError as error:
-        _refuse(path, 'an image that fits into memory', 'a larger one', error)
-    _check_values(path, data)
-    return img
+        refuse(path, 'an image that fits into memory', 'a larger one', error)
 
 
 def _check_bytes(path: Path) -> None:
@@ -80,7 +109,9 @@ def _load_nifti(path: Path) -> nb.Nifti1Image:
     """Read the header; NIfTI-1 or NIfTI-2, which nibabel derives from it."""
     img = nb.load(path)
     if not isinstance(img, nb.Nifti1Image):
-        _refuse(path, 'a NIfTI image', f'the format {type(img).__name__}')
+        refuse(path, 'a NIfTI image', f'the format {type(img).__name__}')
+    if img.get_data_dtype().kind not in 'iuf':
+        refuse(path, 'voxels that are real numbers', f'the data type {img.get_data_dtype()}')
     return img
 
 
@@ -174,23 +205,20 @@ def _check_grid(path: Path, img: nb.Nifti1Image) -> None:
     """Refuse a shape, data type or affine on which a brain cannot be found."""
     shape, affine = img.shape, img.affine
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape[:3]) < 2:
-        _refuse(path, 'an image of three dimensions', f'the shape {shape}')
-    kind = img.get_data_dtype().kind
-    if kind not in 'iuf':
-        _refuse(path, 'voxels that are real numbers', f'the data type {img.get_data_dtype()}')
+        refuse(path, 'an image of three dimensions', f'the shape {shape}')
     if not (img.header['sform_code'] or img.header['qform_code']):
-        _refuse(path, 'an affine (sform or qform) with a code above 0', 'neither')
+        refuse(path, 'an affine (sform or qform) with a code above 0', 'neither')
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-        _refuse(path, 'an affine that can be inverted', np.array2string(affine[:3], precision=3))
+        refuse(path, 'an affine that can be inverted', np.array2string(affine[:3], precision=3))
     zooms = nb.affines.voxel_sizes(affine)
     cosines = (affine[:3, :3] / zooms).T @ (affine[:3, :3] / zooms) - np.eye(3)
     if np.abs(cosines).max() > _MAX_SHEAR:
-        _refuse(path, 'axes at right angles', f'a shear of {np.abs(cosines).max():.3g}')
+        refuse(path, 'axes at right angles', f'a shear of {np.abs(cosines).max():.3g}')
     if zooms.max() > _MAX_ZOOM_MM:
-        _refuse(path, f'voxels of at most {_MAX_ZOOM_MM:g} mm', f'{_sizes(zooms)} mm')
+        refuse(path, f'voxels of at most {_MAX_ZOOM_MM:g} mm', f'{_sizes(zooms)} mm')
     extent = zooms * shape[:3]
     if extent.min() < _MIN_FIELD_OF_VIEW_MM:
-        _refuse(
+        refuse(
             path,
             f'a field of view of at least {_MIN_FIELD_OF_VIEW_MM:g} mm on each axis',
             f'{_sizes(extent)} mm',
@@ -201,9 +229,9 @@ def _check_values(path: Path, data: NDArray[np.float32]) -> None:
     """Refuse values that no brain can be seen in."""
     bad = int(data.size - np.isfinite(data).sum())
     if bad:
-        _refuse(path, 'finite values', f'{bad} voxels with NaN or infinity')
+        refuse(path, 'finite values', f'{bad} voxels with NaN or infinity')
     if data.min() == data.max():
-        _refuse(path, 'values that differ', f'the value {data.flat[0]:g} in every voxel')
+        refuse(path, 'values that differ', f'the value {data.flat[0]:g} in every voxel')
 
 
 def _sizes(lengths_mm: NDArray[np.float64]) -> str:
@@ -211,7 +239,7 @@ def _sizes(lengths_mm: NDArray[np.float64]) -> str:
     return ' x '.join(f'{length:.3g}' for length in lengths_mm)
 
 
-def _refuse(path: Path, required: str, found: str, cause: BaseException | None = None) -> NoReturn:
+def refuse(path: Path, required: str, found: str, cause: BaseException | None = None) -> NoReturn:
     """Raise the error for a file."""
     msg = f'{path}: {required} is required, found {found}'
     raise BidsInpaintError(msg) from cause

@@ -30,6 +30,7 @@ class _SaveDerivativeInputSpec(BaseInterfaceInputSpec):
     skull_stripped = traits.Bool(True, usedefault=True, desc='nothing but brain is in it')
     facts = traits.List(traits.Dict, desc='of each step, for the sidecar')
     metadata = traits.Dict(desc='further fields of the sidecar')
+    more_sources = traits.List(traits.Str, desc='BIDS URIs of what an image is made from, too')
 
 
 class _SaveDerivativeOutputSpec(TraitedSpec):
@@ -65,7 +66,7 @@ class SaveDerivative(SimpleInterface):
             scan,
             self.inputs.kind,
             space=self.inputs.space,
-            sources=[source_uri(scan)],
+            sources=[source_uri(scan), *(self.inputs.more_sources or [])],
             skull_stripped=self.inputs.skull_stripped,
             parameters=parameters,
         )

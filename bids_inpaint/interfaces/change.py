@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, isdefined, traits
+from numpy.typing import NDArray
 
 from bids_inpaint.image.ants_bridge import read_itk_affine
 from bids_inpaint.image.composite import change_weights, composite
@@ -36,6 +37,7 @@ class _CompositeInputSpec(BaseInterfaceInputSpec):
     brain_mean = traits.Float(mandatory=True, desc='mean that was divided by')
     edge_threshold = traits.Float(mandatory=True, desc='least difference of a change')
     core_threshold = traits.Float(mandatory=True, desc='difference that each change reaches')
+    fill_mask = File(exists=True, desc='change this and no more, whatever the difference')
 
 
 class _CompositeOutputSpec(MeasuredOutputSpec):
@@ -56,9 +58,7 @@ class Composite(MeasuredInterface):
     def _run_step(self, folder: Path) -> dict[str, Any]:
         given, affine = load(Path(self.inputs.t1w_norm))
         predicted = load(Path(self.inputs.in_file)).data
-        thresholds = {name: getattr(self.inputs, name) for name in _THRESHOLDS}
-        brain = load_mask(self.inputs.brain_mask)
-        weights = change_weights(predicted - given, brain, **thresholds)
+        weights, facts = self._weights(predicted - given)
         inpainted = composite(given, predicted, weights)
         difference = inpainted - given
         scale = load(Path(self.inputs.bias_field)).data * np.float32(self.inputs.brain_mean)
@@ -66,7 +66,18 @@ class Composite(MeasuredInterface):
         for name, data in {**arrays, 'change': difference * scale}.items():
             self._results[name] = save_array(data, affine, folder / f'{name}.nii')
         self._results['change_mask'] = save_mask(weights > 0, affine, folder / 'change_mask.nii')
-        return thresholds
+        return facts
+
+    def _weights(
+        self, difference: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Share of the difference that is taken of each voxel, and what it follows from."""
+        brain = load_mask(self.inputs.brain_mask)
+        if isdefined(self.inputs.fill_mask):
+            filled = brain & load_mask(self.inputs.fill_mask)
+            return filled.astype(np.float32), {'within': 'lesion mask'}
+        thresholds = {name: getattr(self.inputs, name) for name in _THRESHOLDS}
+        return change_weights(difference, brain, **thresholds), thresholds
 
 
 class _MapLesionsInputSpec(BaseInterfaceInputSpec):

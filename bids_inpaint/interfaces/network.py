@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, isdefined, traits
 
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image.volume import load
@@ -24,6 +24,7 @@ class _InpaintInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='normalised T1w on the template grid')
     brain_mask = File(exists=True, mandatory=True, desc='brain mask on the same grid')
     model = Directory(exists=True, mandatory=True, desc='folder of weights and card')
+    fill_mask = File(exists=True, desc='fill this, with a network trained to fill a mask')
     sha256 = traits.Str(mandatory=True, desc='of the weights: others make another result')
     flip_averaging = traits.Bool(False, usedefault=True, desc='average with the mirrored volume')
     device = traits.Enum('auto', 'cpu', 'gpu', usedefault=True, nohash=True, desc='where to run')
@@ -46,7 +47,7 @@ class Inpaint(MeasuredInterface):
         # Imported here so that TensorFlow is loaded by the process that uses it, and no other.
         from bids_inpaint.network.session import inpaint_on_device
 
-        t1w = load(Path(self.inputs.in_file))
+        t1w, fill_mask = load(Path(self.inputs.in_file)), self.inputs.fill_mask
         inpainted, facts = inpaint_on_device(
             t1w.data,
             load_mask(self.inputs.brain_mask),
@@ -54,6 +55,7 @@ class Inpaint(MeasuredInterface):
             device=self.inputs.device,
             num_threads=self.inputs.num_threads,
             flip_averaging=self.inputs.flip_averaging,
+            fill_mask=load_mask(fill_mask) if isdefined(fill_mask) else None,
         )
         self._results['out_file'] = save_array(inpainted, t1w.affine, folder / 'inpainted.nii')
         return facts

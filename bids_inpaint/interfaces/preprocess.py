@@ -1,10 +1,13 @@
 """Nipype interfaces to the steps before the network."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
+import nibabel as nb
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, isdefined, traits
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.image import template
@@ -12,7 +15,10 @@ from bids_inpaint.image.ants_bridge import read_itk_affine, write_itk_affine
 from bids_inpaint.image.bias import estimate_bias_field
 from bids_inpaint.image.brain import brain_mask_on_template
 from bids_inpaint.image.denoise import denoise
+from bids_inpaint.image.fill import brain_with_lesions
 from bids_inpaint.image.intensity import normalise
+from bids_inpaint.image.lesion_mask import read_lesion_mask
+from bids_inpaint.image.quality import volume_mm3
 from bids_inpaint.image.register import register_to_template, registration_problems
 from bids_inpaint.image.resample import Grid, inverse, resample
 from bids_inpaint.image.source import conform, read_source
@@ -27,6 +33,8 @@ from bids_inpaint.interfaces.base import (
     source_image,
 )
 
+LOGGER = logging.getLogger(__name__)
+
 _TEMPLATE_GRID = Grid(template.SHAPE, template.AFFINE)
 # Denoising reaches this far beyond the template's brain, so that an imperfect affine leaves no
 # part of the brain noisy.
@@ -35,14 +43,17 @@ _DENOISE_MARGIN_VOX = 4
 
 class _ConformInputSpec(BaseInterfaceInputSpec):
     in_file = source_image()
+    lesion_mask = File(desc='mask of its lesions on its grid; see `source_image` for a lost one')
+    lesion_mask_uri = traits.Str(desc='how sidecars name it')
 
 
 class _ConformOutputSpec(MeasuredOutputSpec):
     out_file = File(exists=True, desc='the same voxels in RAS+ order, float32')
+    lesion_mask = File(exists=True, desc='the mask in RAS+ order, if there is one')
 
 
 class Conform(MeasuredInterface):
-    """Check a T1w image and turn it to RAS+ (see `bids_inpaint.image.source`)."""
+    """Check a T1w image and its lesion mask, and turn them to RAS+."""
 
     input_spec = _ConformInputSpec
     output_spec = _ConformOutputSpec
@@ -53,7 +64,25 @@ class Conform(MeasuredInterface):
         t1w = conform(img)
         self._results['out_file'] = save_array(t1w.data, t1w.affine, folder / 'conformed.nii')
         zooms = [round(float(zoom), 4) for zoom in img.header.get_zooms()[:3]]
-        return {'shape': list(img.shape), 'zooms_mm': zooms}
+        facts = {'shape': list(img.shape), 'zooms_mm': zooms}
+        if isdefined(self.inputs.lesion_mask):
+            facts |= self._conform_mask(img, t1w.affine, folder)
+        return facts
+
+    def _conform_mask(
+        self, img: nb.Nifti1Image, affine: NDArray[np.float64], folder: Path
+    ) -> dict[str, Any]:
+        """Read the lesion mask of an image, and say what is to be known of it."""
+        path = Path(self.inputs.lesion_mask)
+        mask, notes = read_lesion_mask(path, img)
+        for note in notes:
+            LOGGER.warning('%s: %s', path, note)
+        self._results['lesion_mask'] = save_mask(mask, affine, folder / 'lesion_mask.nii')
+        return {
+            'lesion_mask': self.inputs.lesion_mask_uri,
+            'lesion_mask_mm3': volume_mm3(mask, affine),
+            'lesion_mask_notes': notes,
+        }
 
 
 class _RegisterInputSpec(BaseInterfaceInputSpec):
@@ -151,6 +180,7 @@ class ToTemplate(MeasuredInterface):
 class _BrainMaskInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='T1w on the template grid')
     skull_stripped = traits.Bool(mandatory=True, desc='whether it shows a brain only')
+    fill_mask = File(exists=True, desc='lesions, to be brain where they lie at its edge')
 
 
 class _BrainMaskOutputSpec(MeasuredOutputSpec):
@@ -167,6 +197,8 @@ class BrainMask(MeasuredInterface):
     def _run_step(self, folder: Path) -> dict[str, Any]:
         t1w = load(Path(self.inputs.in_file))
         mask = brain_mask_on_template(t1w.data, skull_stripped=self.inputs.skull_stripped)
+        if isdefined(self.inputs.fill_mask):
+            mask = brain_with_lesions(mask, load_mask(self.inputs.fill_mask))
         self._results['out_file'] = save_mask(mask, t1w.affine, folder / 'brain_mask.nii')
         return {'volume_ml': round(float(mask.sum()) / 1000, 1)}
 
@@ -174,6 +206,7 @@ class BrainMask(MeasuredInterface):
 class _BiasFieldInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='T1w on the template grid')
     brain_mask = File(exists=True, mandatory=True, desc='brain mask on the same grid')
+    fill_mask = File(exists=True, desc='lesions, which the field is not fitted to')
 
 
 class _BiasFieldOutputSpec(MeasuredOutputSpec):
@@ -189,7 +222,7 @@ class BiasField(MeasuredInterface):
 
     def _run_step(self, folder: Path) -> dict[str, Any]:
         t1w = load(Path(self.inputs.in_file))
-        mask = load_mask(self.inputs.brain_mask)
+        mask = _healthy_brain(self.inputs)
         field = estimate_bias_field(t1w, mask)
         self._results['out_file'] = save_array(field, t1w.affine, folder / 'bias_field.nii')
         low, high = np.percentile(field[mask], [1, 99])
@@ -200,6 +233,7 @@ class _NormaliseInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='T1w on the template grid')
     bias_field = File(exists=True, mandatory=True, desc='bias field on the same grid')
     brain_mask = File(exists=True, mandatory=True, desc='brain mask on the same grid')
+    fill_mask = File(exists=True, desc='lesions, which the mean is not taken over')
 
 
 class _NormaliseOutputSpec(MeasuredOutputSpec):
@@ -218,8 +252,14 @@ class Normalise(MeasuredInterface):
         t1w = load(Path(self.inputs.in_file))
         mask = load_mask(self.inputs.brain_mask)
         corrected = t1w.data / load(Path(self.inputs.bias_field)).data
-        scaled, brain_mean = normalise(corrected, mask)
+        scaled, brain_mean = normalise(corrected, _healthy_brain(self.inputs))
         inside = np.where(mask, scaled, np.float32(0))
         self._results['out_file'] = save_array(inside, t1w.affine, folder / 'normalised.nii')
         self._results['brain_mean'] = brain_mean
         return {'brain_mean': brain_mean}
+
+
+def _healthy_brain(inputs: Any) -> NDArray[np.bool_]:
+    """Read a brain mask, less the lesions if they are known."""
+    mask = load_mask(inputs.brain_mask)
+    return mask & ~load_mask(inputs.fill_mask) if isdefined(inputs.fill_mask) else mask

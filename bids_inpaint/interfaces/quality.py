@@ -1,5 +1,6 @@
 """Nipype interfaces to the QC numbers of a scan."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,20 @@ def summarise(facts: list[dict[str, Any]]) -> dict[str, Any]:
         'seconds': round(sum(fact['seconds'] for fact in facts), 1),
         'peak_memory_mb': max(fact['peak_memory_mb'] for fact in facts),
         'version': __version__,
+        **_mask_numbers(steps),
+    }
+
+
+def _mask_numbers(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Take from the facts what is to be known of a lesion mask, if one was given."""
+    if 'add_fill' not in steps:
+        return {}
+    conform = steps['conform']
+    return {
+        'lesion_mask': conform['lesion_mask'],
+        'lesion_mask_volume_mm3': conform['lesion_mask_mm3'],
+        'lesion_mask_unfilled_mm3': steps['add_fill']['unfilled_mm3'],
+        'lesion_mask_notes': '; '.join(conform['lesion_mask_notes']) or 'none',
     }
 
 

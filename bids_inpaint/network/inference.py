@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 _OVERLAP = 0.5
 # Weight of the outermost voxels of a window: small, since they see least of what is around them.
 _LEAST_WEIGHT = 1e-3
+# What the non-blind network is shown in place of a lesion; no tissue is below 0.
+HIDDEN = np.float32(-1)
 
 
 def plan_windows(
@@ -95,6 +97,41 @@ def inpaint(
         msg = f'{network.name} predicted {number} voxels that are not finite numbers'
         raise ValueError(msg)
     return np.where(brain_mask, t1w + change, t1w).astype(np.float32)
+
+
+def fill(
+    network: keras.Model,
+    t1w: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    fill_mask: NDArray[np.bool_],
+    *,
+    window_vox: int,
+    flip_averaging: bool = False,
+) -> NDArray[np.float32]:
+    """Predict the voxels of a mask from all others, with a network that was trained for that.
+
+    Parameters
+    ----------
+    network, t1w, brain_mask, window_vox, flip_averaging
+        See `inpaint`.
+    fill_mask : (X, Y, Z) bool
+        Hidden from the network; what of it is outside the brain mask keeps its value.
+
+    Returns
+    -------
+    (X, Y, Z) float32
+        `t1w`, but for the voxels of the mask.
+
+    """
+    wanted = fill_mask & brain_mask
+    predicted = inpaint(
+        network,
+        np.where(wanted, HIDDEN, t1w),
+        brain_mask,
+        window_vox=window_vox,
+        flip_averaging=flip_averaging,
+    )
+    return np.where(wanted, predicted, t1w).astype(np.float32)
 
 
 def _predict_change(

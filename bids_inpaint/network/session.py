@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.network.device import Device, Request, choose_device, visible_gpus
-from bids_inpaint.network.inference import inpaint
+from bids_inpaint.network.inference import fill, inpaint
 from bids_inpaint.network.weights import load_weights
 
 _NO_SUCH_DEVICE = 3
@@ -49,6 +51,7 @@ def inpaint_on_device(
     device: Request,
     num_threads: int,
     flip_averaging: bool,
+    fill_mask: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Load a network and apply it to one volume.
 
@@ -64,6 +67,8 @@ def inpaint_on_device(
         See `prepare_backend`.
     flip_averaging : bool
         See `bids_inpaint.network.inference.inpaint`.
+    fill_mask : (X, Y, Z) bool, optional
+        Voxels to fill, for a network that was trained to fill a mask.
 
     Returns
     -------
@@ -77,8 +82,11 @@ def inpaint_on_device(
     network, card = load_weights(model)
     # XLA has no fast 3-D convolution on a CPU; on a GPU Keras decides.
     network.compile(jit_compile='auto' if taken == 'gpu' else False)
+    apply: Callable[..., NDArray[np.float32]] = (
+        inpaint if fill_mask is None else partial(fill, fill_mask=fill_mask)
+    )
     with keras.device(f'{taken}:0'):
-        inpainted = inpaint(
+        inpainted = apply(
             network,
             t1w,
             brain_mask,

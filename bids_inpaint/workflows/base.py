@@ -1,6 +1,6 @@
 """The whole graph: one sub-workflow per T1w image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,15 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from bids_inpaint.bids.scan import Scan
+from bids_inpaint.bids.sidecars import dataset_links, lesion_mask_uri
 from bids_inpaint.settings import Settings
 from bids_inpaint.workflows.inpaint import InpaintOptions, init_inpaint_wf, init_quality_wf
 from bids_inpaint.workflows.outputs import OutputOptions, init_derivatives_wf
-from bids_inpaint.workflows.preprocess import init_preprocess_wf
+from bids_inpaint.workflows.preprocess import GivenMask, init_preprocess_wf
 
 NAME = 'bids_inpaint_wf'
+BLIND = 'blind'
+NON_BLIND = 'nonblind'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +44,18 @@ class Network:
     use_gpu: bool
 
 
+def network_name(scan: Scan) -> str:
+    """Name of the network for a scan: that which fills its mask, or that which needs none."""
+    return NON_BLIND if scan.lesion_mask else BLIND
+
+
 def scan_wf_name(scan: Scan) -> str:
     """Name of the sub-workflow of a scan."""
     return f'{scan.node_name}_wf'
 
 
 def init_bids_inpaint_wf(
-    settings: Settings, scans: Sequence[Scan], network: Network
+    settings: Settings, scans: Sequence[Scan], networks: Mapping[str, Network]
 ) -> pe.Workflow:
     """Build the workflow of a run: each T1w image on its own, none averaged.
 
@@ -57,12 +65,14 @@ def init_bids_inpaint_wf(
         Of the run.
     scans : sequence of Scan
         T1w images.
-    network : Network
-        What to inpaint with.
+    networks : mapping of str to Network
+        What to inpaint with, by the `network_name` of each scan.
 
     """
     workflow = pe.Workflow(name=NAME, base_dir=str(settings.run_work_dir))
-    workflow.add_nodes([init_scan_wf(settings, scan, network) for scan in scans])
+    workflow.add_nodes(
+        [init_scan_wf(settings, scan, networks[network_name(scan)]) for scan in scans]
+    )
     return workflow
 
 
@@ -89,23 +99,30 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
         It saves its derivatives.
 
     """
-    options = _inpaint_options(settings, network)
+    options = _inpaint_options(settings, network, fill=scan.lesion_mask is not None)
+    given_mask = _given_mask(settings, scan)
     workflow = pe.Workflow(name=scan_wf_name(scan))
     inputnode = pe.Node(IdentityInterface(['t1w']), name='inputnode')
     inputnode.inputs.t1w = str(scan.t1w)
     preprocess_wf = init_preprocess_wf(
-        omp_nthreads=settings.omp_nthreads, random_seed=settings.random_seed
+        omp_nthreads=settings.omp_nthreads,
+        random_seed=settings.random_seed,
+        given_mask=given_mask,
     )
     inpaint_wf = init_inpaint_wf(options)
     quality_wf = init_quality_wf(options, lesion_map=settings.lesion_map)
-    derivatives_wf = init_derivatives_wf(_output_options(settings))
+    derivatives_wf = init_derivatives_wf(_output_options(settings, given_mask))
     facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
 
     def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str, **renamed: str) -> None:
-        """Connect outputs to inputs, of the same names or renamed, where the target has them."""
-        fields = target.get_node('inputnode').inputs.copyable_trait_names()
-        inputs = {**{name: name for name in names}, **renamed}
-        pairs = [(f'outputnode.{o}', f'inputnode.{i}') for o, i in inputs.items() if i in fields]
+        """Connect outputs to inputs, of the same names or renamed, where both are there."""
+        given = source.get_node('outputnode').inputs.copyable_trait_names()
+        wanted = target.get_node('inputnode').inputs.copyable_trait_names()
+        pairs = [
+            (f'outputnode.{output}', f'inputnode.{field}')
+            for output, field in {**{name: name for name in names}, **renamed}.items()
+            if output in given and field in wanted
+        ]
         workflow.connect([(source, target, pairs)])
 
     workflow.connect([
@@ -118,12 +135,12 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
         (facts, quality_wf, [('out', 'inputnode.facts')]),
         (facts, derivatives_wf, [('out', 'inputnode.facts')]),
     ])  # fmt: skip
-    pass_on(preprocess_wf, inpaint_wf, *_PREPROCESSED)
+    pass_on(preprocess_wf, inpaint_wf, *_PREPROCESSED, *_TO_FILL)
     pass_on(preprocess_wf, quality_wf, 'anat2std_xfm', 'brain_mask')
     pass_on(preprocess_wf, derivatives_wf, *_PREPROCESSED, *_REGISTERED, t1w_norm='preproc')
-    pass_on(inpaint_wf, quality_wf, *_INPAINTED)
-    pass_on(inpaint_wf, derivatives_wf, *_INPAINTED)
-    pass_on(quality_wf, derivatives_wf, *_QUALITY)
+    pass_on(inpaint_wf, quality_wf, *_INPAINTED, *_LESIONS)
+    pass_on(inpaint_wf, derivatives_wf, *_INPAINTED, *_LESIONS)
+    pass_on(quality_wf, derivatives_wf, *_QUALITY, *_LESIONS)
     return workflow
 
 
@@ -137,10 +154,25 @@ _INPAINTED = (
     'difference_native',
     'change_mask_native',
 )
-_QUALITY = ('brain_mask_native', 'lesion_mask', 'lesion_mask_native', 'numbers')
+_QUALITY = ('brain_mask_native', 'numbers')
+_TO_FILL = ('denoised', 'given_mask', 'fill_mask', 'fill_mask_native')
+# Of the workflow that fills a given mask, or else of that which finds lesions.
+_LESIONS = ('lesion_mask', 'lesion_mask_native')
 
 
-def _inpaint_options(settings: Settings, network: Network) -> InpaintOptions:
+def _given_mask(settings: Settings, scan: Scan) -> GivenMask | None:
+    """Tell of the lesion mask of a scan what its workflow is to know."""
+    if scan.lesion_mask is None:
+        return None
+    links = dataset_links(settings.bids_dir, settings.derivatives)
+    return GivenMask(
+        path=scan.lesion_mask,
+        uri=lesion_mask_uri(scan.lesion_mask, links),
+        dilate_vox=settings.dilate_mask_vox,
+    )
+
+
+def _inpaint_options(settings: Settings, network: Network, *, fill: bool) -> InpaintOptions:
     """Take from settings and network what the steps from the network on are told."""
     asked = settings.lesion_threshold
     return InpaintOptions(
@@ -154,10 +186,11 @@ def _inpaint_options(settings: Settings, network: Network) -> InpaintOptions:
         core_threshold=network.core_threshold,
         lesion_threshold=network.lesion_threshold if asked is None else asked,
         min_lesion_size_mm3=settings.min_lesion_size_mm3,
+        fill=fill,
     )
 
 
-def _output_options(settings: Settings) -> OutputOptions:
+def _output_options(settings: Settings, given_mask: GivenMask | None) -> OutputOptions:
     """Take from the settings what is written, and where."""
     return OutputOptions(
         output_dir=settings.output_dir,
@@ -165,4 +198,5 @@ def _output_options(settings: Settings) -> OutputOptions:
         uncompressed=settings.uncompressed,
         lesion_map=settings.lesion_map,
         fail_on_qc=settings.fail_on_qc,
+        more_sources=[given_mask.uri] if given_mask else [],
     )

@@ -20,13 +20,19 @@ from bids_inpaint.bids.scan import Scan
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.interfaces.network import check_device, find_network
 from bids_inpaint.settings import Settings
-from bids_inpaint.workflows.base import NAME, Network, init_bids_inpaint_wf, scan_wf_name
+from bids_inpaint.workflows.base import (
+    NAME,
+    NON_BLIND,
+    Network,
+    init_bids_inpaint_wf,
+    network_name,
+    scan_wf_name,
+)
 from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
 from bids_inpaint.workflows.progress import ProgressDisplay
 
 LOGGER = logging.getLogger(__name__)
 
-_BLIND = 'blind'
 # Nipype looks for finished nodes this often (s); its default of 2 s is lost at every step.
 _POLL_SECONDS = 0.1
 _NVIDIA_DRIVER = Path('/proc/driver/nvidia')
@@ -79,9 +85,9 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
         If the network or the device is not to be had: nothing was begun.
 
     """
-    network = _find_network(settings)
+    networks = _find_networks(settings, scans)
     _configure_nipype(settings)
-    workflow = init_bids_inpaint_wf(settings, scans, network)
+    workflow = init_bids_inpaint_wf(settings, scans, networks)
     if settings.write_graph:
         _write_graph(workflow, settings)
     crashes, error = _run(workflow, settings, scans)
@@ -153,11 +159,29 @@ def _run(
     return own.crashes if own else read_crashes(settings.run_log_dir), raised
 
 
-def _find_network(settings: Settings) -> Network:
-    """Check network and device before the first step."""
-    folder, card = find_network(settings.models_dir, _BLIND)
+def _find_networks(settings: Settings, scans: Sequence[Scan]) -> dict[str, Network]:
+    """Check device and networks before the first step, those that the scans need only."""
+    masks = [scan.lesion_mask for scan in scans if scan.lesion_mask]
+    networks = {}
+    for name in set(map(network_name, scans)):
+        try:
+            networks[name] = _find_network(settings, name)
+        except BidsInpaintError as error:
+            if name != NON_BLIND:
+                raise
+            msg = (
+                f'{error}. It is to fill the lesion masks of {len(masks)} of {len(scans)} T1w '
+                f'images, the first of them {masks[0]}. Give --lesion-mask off to do without them'
+            )
+            raise BidsInpaintError(msg) from error
     if settings.device == 'gpu':
         check_device(settings.device)
+    return networks
+
+
+def _find_network(settings: Settings, name: str) -> Network:
+    """Check a network, and take from its card what the graph needs."""
+    folder, card = find_network(settings.models_dir, name)
     return Network(
         folder=folder,
         sha256=card.sha256,

@@ -7,6 +7,7 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from bids_inpaint.interfaces.change import AddChange, Composite, MapLesions, MaskToNative
+from bids_inpaint.interfaces.fill import AddFill
 from bids_inpaint.interfaces.network import Inpaint
 from bids_inpaint.interfaces.quality import MeasureQuality
 
@@ -14,6 +15,11 @@ METHODS = (
     'A 3-D U-Net (Manjon et al. 2020) predicted the lesion-free image without a lesion mask. '
     'Where its change was large, and there only, the change was scaled back to the intensities of '
     'the source, resampled to its grid and added to it.'
+)
+METHODS_FILL = (
+    'The voxels of a given lesion mask were hidden from a 3-D U-Net (Manjon et al. 2020), which '
+    'predicted them from all others. The prediction was scaled back to the intensities of the '
+    'source, resampled to its grid, and put in place of the lesions, with the noise of the source.'
 )
 
 
@@ -41,6 +47,8 @@ class InpaintOptions:
         Of a lesion, in the same units.
     min_lesion_size_mm3 : float
         Volume of the smallest lesion.
+    fill : bool
+        Whether a given lesion mask is filled; then no threshold matters.
 
     """
 
@@ -54,6 +62,7 @@ class InpaintOptions:
     core_threshold: float
     lesion_threshold: float
     min_lesion_size_mm3: float
+    fill: bool = False
 
 
 def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.Workflow:
@@ -72,6 +81,8 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         T1w image of the dataset.
     t1w_norm, brain_mask, bias_field, brain_mean, anat2std_xfm
         Of `init_preprocess_wf`.
+    denoised, given_mask, fill_mask, fill_mask_native
+        Of the same, with `options.fill`.
 
     Outputs
     -------
@@ -83,12 +94,16 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         On the grid of the source.
     facts
         Of each step.
+    lesion_mask, lesion_mask_native
+        With `options.fill`: lesions that were filled, on both grids.
 
     """
     workflow = pe.Workflow(name=name)
-    workflow.__desc__ = METHODS
-    inputnode = pe.Node(IdentityInterface(_INPUTS), name='inputnode')
-    outputnode = pe.Node(IdentityInterface(_OUTPUTS), name='outputnode')
+    workflow.__desc__ = METHODS_FILL if options.fill else METHODS
+    inputs = [*_INPUTS, *(_FILL_INPUTS if options.fill else [])]
+    inputnode = pe.Node(IdentityInterface(inputs), name='inputnode')
+    outputs = [*_OUTPUTS, *(_LESIONS if options.fill else [])]
+    outputnode = pe.Node(IdentityInterface(outputs), name='outputnode')
 
     network = pe.Node(
         Inpaint(
@@ -108,7 +123,8 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         name='composite',
         mem_gb=1.0,
     )
-    add_change = pe.Node(AddChange(), name='add_change', mem_gb=1.0)
+    back = AddFill() if options.fill else AddChange()
+    add_change = pe.Node(back, name='add_change', mem_gb=1.0)
     facts = pe.Node(Merge(3), name='facts', run_without_submitting=True)
 
     workflow.connect([
@@ -118,7 +134,7 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         ]),
         (network, composite, [('out_file', 'in_file')]),
         (inputnode, add_change, [('t1w', 'in_file'), ('anat2std_xfm', 'anat2std_xfm')]),
-        (composite, add_change, [(n, n) for n in ('change', 'weights', 'difference')]),
+        (composite, add_change, [('weights', 'weights')]),
         (composite, outputnode, [
             ('out_file', 'inpainted'),
             ('difference', 'difference'),
@@ -134,9 +150,36 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         (add_change, facts, [('facts', 'in3')]),
         (facts, outputnode, [('out', 'facts')]),
     ])  # fmt: skip
+    if not options.fill:
+        workflow.connect([
+            (composite, add_change, [('change', 'change'), ('difference', 'difference')]),
+        ])  # fmt: skip
+    else:
+        _fill_given_mask(workflow)
     return workflow
 
 
+def _fill_given_mask(workflow: pe.Workflow) -> None:
+    """Connect what only the filling of a mask needs."""
+    names = ('inputnode', 'network', 'composite', 'add_change', 'outputnode')
+    inputnode, network, composite, add_change, outputnode = map(workflow.get_node, names)
+    workflow.connect([
+        (inputnode, network, [('fill_mask', 'fill_mask')]),
+        (inputnode, composite, [('fill_mask', 'fill_mask')]),
+        (composite, add_change, [('out_file', 'inpainted')]),
+        (inputnode, add_change, [
+            ('denoised', 'denoised'),
+            ('bias_field', 'bias_field'),
+            ('brain_mean', 'brain_mean'),
+            ('given_mask', 'lesion_mask'),
+            ('fill_mask_native', 'fill_mask'),
+        ]),
+        (add_change, outputnode, [(n, n) for n in _LESIONS]),
+    ])  # fmt: skip
+
+
+_FILL_INPUTS = ['denoised', 'given_mask', 'fill_mask', 'fill_mask_native']
+_LESIONS = ['lesion_mask', 'lesion_mask_native']
 _INPUTS = ['t1w', 't1w_norm', 'brain_mask', 'bias_field', 'brain_mean', 'anat2std_xfm']
 _OUTPUTS = [
     'inpainted',
@@ -171,6 +214,8 @@ def init_quality_wf(
         On the template grid.
     inpainted_native, change_mask_native
         On the grid of the source.
+    lesion_mask_native
+        The same, with `options.fill`, where it is given and not found.
     facts
         Of all steps before.
 
@@ -179,14 +224,16 @@ def init_quality_wf(
     brain_mask_native
         On the grid of the source.
     lesion_mask, lesion_mask_native
-        On the template grid, and that of the source; with `lesion_map`.
+        On the template grid, and that of the source; with `lesion_map`, if they are to be found.
     numbers
         QC numbers; flat.
 
     """
     workflow = pe.Workflow(name=name)
-    inputnode = pe.Node(IdentityInterface(_QUALITY_INPUTS), name='inputnode')
-    outputnode = pe.Node(IdentityInterface(_QUALITY_OUTPUTS), name='outputnode')
+    given = ['lesion_mask_native'] if lesion_map and options.fill else []
+    found = _LESIONS if lesion_map and not options.fill else []
+    inputnode = pe.Node(IdentityInterface([*_QUALITY_INPUTS, *given]), name='inputnode')
+    outputnode = pe.Node(IdentityInterface([*_QUALITY_OUTPUTS, *found]), name='outputnode')
     brain_to_native = pe.Node(MaskToNative(), name='brain_to_native', mem_gb=0.6)
     measure = pe.Node(MeasureQuality(), name='measure', mem_gb=1.0)
     workflow.connect([
@@ -204,7 +251,9 @@ def init_quality_wf(
         (brain_to_native, outputnode, [('out_file', 'brain_mask_native')]),
         (measure, outputnode, [('numbers', 'numbers')]),
     ])  # fmt: skip
-    if not lesion_map:
+    if given:
+        workflow.connect(inputnode, 'lesion_mask_native', measure, 'lesion_mask')
+    if not found:
         return workflow
     find_lesions = pe.Node(
         MapLesions(threshold=options.lesion_threshold, min_size_mm3=options.min_lesion_size_mm3),
@@ -235,4 +284,4 @@ _QUALITY_INPUTS = [
     'change_mask_native',
     'facts',
 ]
-_QUALITY_OUTPUTS = ['brain_mask_native', 'lesion_mask', 'lesion_mask_native', 'numbers']
+_QUALITY_OUTPUTS = ['brain_mask_native', 'numbers']

@@ -40,6 +40,8 @@ class OutputOptions:
         Whether there is a lesion mask.
     fail_on_qc : bool
         Whether QC numbers out of their limits are an error.
+    more_sources : sequence of str
+        BIDS URIs of what images are made from besides the T1w.
 
     """
 
@@ -48,6 +50,7 @@ class OutputOptions:
     uncompressed: bool
     lesion_map: bool
     fail_on_qc: bool
+    more_sources: Sequence[str] = ()
 
 
 def field_name(kind: str, space: str) -> str:
@@ -130,6 +133,7 @@ def _sink(kind: str, space: str, options: OutputOptions) -> pe.Node:
             output_dir=str(options.output_dir),
             extension='.nii' if options.uncompressed else '.nii.gz',
             metadata=_METADATA.get(kind, {}),
+            more_sources=list(options.more_sources),
         ),
         name=f'ds_{field_name(kind, space)}',
         mem_gb=0.2,

@@ -1,8 +1,12 @@
 """Preprocessing of one T1w image before the network."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
+from bids_inpaint.interfaces.fill import FillRegion
 from bids_inpaint.interfaces.preprocess import (
     BiasField,
     BrainMask,
@@ -29,11 +33,36 @@ _MEMORY_GB = {
     'brain_mask': 1.2,
     'bias_field': 1.2,
     'normalise': 0.8,
+    'fill_region': 1.0,
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenMask:
+    """A lesion mask that is to be filled.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    uri : str
+        How sidecars name it.
+    dilate_vox : int
+        By how many voxels of the T1w it grows.
+
+    """
+
+    path: Path
+    uri: str
+    dilate_vox: int
+
+
 def init_preprocess_wf(
-    *, omp_nthreads: int, random_seed: int, name: str = 'preprocess_wf'
+    *,
+    omp_nthreads: int,
+    random_seed: int,
+    given_mask: GivenMask | None = None,
+    name: str = 'preprocess_wf',
 ) -> pe.Workflow:
     """Build the workflow that readies one T1w image for the network.
 
@@ -46,6 +75,9 @@ def init_preprocess_wf(
         Threads of one step.
     random_seed : int
         Of the registration.
+    given_mask : GivenMask, optional
+        Lesions of the T1w. The bias field is not fitted to them, nor are they part of the mean
+        of the brain.
     name : str
         Name of the workflow, and of its folder in the working directory.
 
@@ -70,12 +102,17 @@ def init_preprocess_wf(
         Whether the T1w shows a brain only.
     facts
         Of each step.
+    denoised, given_mask, fill_mask_native
+        With `given_mask`, on the grid of the T1w in RAS+ order: T1w, lesions, what to fill.
+    fill_mask
+        With `given_mask`: what to fill on the template grid.
 
     """
     workflow = pe.Workflow(name=name)
     workflow.__desc__ = METHODS
     inputnode = pe.Node(IdentityInterface(['t1w']), name='inputnode')
-    outputnode = pe.Node(IdentityInterface(_OUTPUTS), name='outputnode')
+    outputs = [*_OUTPUTS, *(_FILL_OUTPUTS if given_mask else [])]
+    outputnode = pe.Node(IdentityInterface(outputs), name='outputnode')
 
     conform = _node(Conform(), 'conform')
     register = _node(Register(random_seed=random_seed), 'register', omp_nthreads)
@@ -84,7 +121,9 @@ def init_preprocess_wf(
     brain_mask = _node(BrainMask(), 'brain_mask')
     bias_field = _node(BiasField(), 'bias_field', omp_nthreads)
     normalise = _node(Normalise(), 'normalise')
-    steps = (conform, register, denoise, to_template, brain_mask, bias_field, normalise)
+    steps = [conform, register, denoise, to_template, brain_mask, bias_field, normalise]
+    if given_mask:
+        steps.append(_node(FillRegion(dilate_vox=given_mask.dilate_vox), 'fill_region'))
     facts = pe.Node(Merge(len(steps)), name='facts', run_without_submitting=True)
 
     workflow.connect([
@@ -112,9 +151,31 @@ def init_preprocess_wf(
         (facts, outputnode, [('out', 'facts')]),
         *[(step, facts, [('facts', f'in{i}')]) for i, step in enumerate(steps, start=1)],
     ])  # fmt: skip
+    if given_mask:
+        _use_mask(workflow, given_mask)
     return workflow
 
 
+def _use_mask(workflow: pe.Workflow, given_mask: GivenMask) -> None:
+    """Connect what reads a lesion mask, or what is known of it."""
+    names = ('conform', 'register', 'denoise', 'fill_region', 'outputnode')
+    conform, register, denoise, fill_region, outputnode = map(workflow.get_node, names)
+    conform.inputs.lesion_mask = str(given_mask.path)
+    conform.inputs.lesion_mask_uri = given_mask.uri
+    workflow.connect([
+        (conform, fill_region, [('lesion_mask', 'in_file')]),
+        (register, fill_region, [('anat2std_xfm', 'anat2std_xfm')]),
+        *[
+            (fill_region, workflow.get_node(name), [('fill_mask', 'fill_mask')])
+            for name in ('brain_mask', 'bias_field', 'normalise', 'outputnode')
+        ],
+        (fill_region, outputnode, [('fill_mask_native', 'fill_mask_native')]),
+        (conform, outputnode, [('lesion_mask', 'given_mask')]),
+        (denoise, outputnode, [('out_file', 'denoised')]),
+    ])  # fmt: skip
+
+
+_FILL_OUTPUTS = ['denoised', 'given_mask', 'fill_mask', 'fill_mask_native']
 _OUTPUTS = [
     't1w_norm',
     'brain_mask',

@@ -69,6 +69,18 @@ def test_lines_of_bidsignore(make_dataset, tmp_path):
     ]
 
 
+def test_datasets_with_masks_are_linked_and_stay_so(make_dataset, tmp_path):
+    root, lst, other = (make_dataset(folder=name) for name in ('raw', 'lst', 'other'))
+    write_dataset_files(tmp_path / 'out', bids_dir=root, derivatives=[lst])
+    write_dataset_files(tmp_path / 'out', bids_dir=root, derivatives=[other])
+    description = read_description(tmp_path / 'out')
+    folders = {'raw': root, 'lst': lst, 'other': other}
+    assert description['DatasetLinks'] == {n: p.as_uri() for n, p in folders.items()}
+    assert [s['URL'] for s in description['SourceDatasets']] == [
+        p.as_uri() for p in folders.values()
+    ]
+
+
 def test_readme_that_was_written_on_is_left_alone(make_dataset, tmp_path):
     root = make_dataset()
     write_dataset_files(tmp_path / 'out', bids_dir=root)

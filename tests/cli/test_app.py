@@ -131,6 +131,50 @@ def test_dry_run_lists_and_writes_nothing(command, run_participants, tmp_path, c
     assert contents(tmp_path) == before
 
 
+@pytest.fixture
+def masked(make_dataset, tmp_path):
+    """A second image, and a derivative dataset with a mask for the first."""
+    (tmp_path / 'raw/sub-02/anat').mkdir(parents=True)
+    (tmp_path / 'raw/sub-02/anat/sub-02_T1w.nii').touch()
+    return make_dataset('sub-01/anat/sub-01_label-lesion_mask.nii', folder='lst')
+
+
+def test_lesion_masks_reach_the_workflow_and_the_description(
+    command, masked, run_participants, tmp_path, capsys
+):
+    options = ('--derivatives', str(masked), '--dilate-mask', '1')
+    assert main(command('participant', *options)) == 0
+    ((settings, scans),) = run_participants.calls
+    mask = masked / 'sub-01/anat/sub-01_label-lesion_mask.nii'
+    assert [scan.lesion_mask for scan in scans] == [mask, None]
+    assert settings.dilate_mask_vox == 1
+    error = capsys.readouterr().err
+    assert f'{SOURCE}, lesion mask: {mask}\n' in error
+    assert 'sub-02_T1w.nii, lesion mask: none, blindly\n' in error
+    description = json.loads((tmp_path / 'out/dataset_description.json').read_text())
+    assert description['DatasetLinks']['lst'] == masked.as_uri()
+
+
+def test_dry_run_lists_the_mask_of_each_image(command, masked, capsys):
+    options = ('--derivatives', str(masked), '--dry-run')
+    assert main(command('participant', *options)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    mask = masked / 'sub-01/anat/sub-01_label-lesion_mask.nii'
+    assert f'{SOURCE}, lesion mask: {mask}' in lines
+    assert 'sub-02/anat/sub-02_T1w.nii, lesion mask: none, blindly' in lines
+    assert main(command('participant', *options, '--lesion-mask', 'off')) == 0
+    assert SOURCE in capsys.readouterr().out.splitlines()
+
+
+def test_a_mask_that_is_required_and_missing_ends_with_status_2(
+    command, masked, run_participants, capsys
+):
+    options = ('--derivatives', str(masked), '--lesion-mask', 'required')
+    assert main(command('participant', *options)) == 2
+    assert '1 of 2 T1w images have no lesion mask: sub-02/anat' in capsys.readouterr().err
+    assert run_participants.calls == []
+
+
 @pytest.mark.parametrize(
     ('options', 'reason'),
     [

@@ -33,6 +33,9 @@ def test_defaults():
         'device': 'auto',
         'output_spaces': ['T1w', 'MNI152NLin2009aSym'],
         'uncompressed': False,
+        'lesion_mask': 'auto',
+        'derivatives': [],
+        'dilate_mask': 0,
         'lesion_map': True,
         'lesion_threshold': None,
         'min_lesion_size': 10,
@@ -66,6 +69,7 @@ def value_for(tmp_path):
             'GB': '2.5',
             'X': '0.25',
             'MM3': '0',
+            'VOXELS': '2',
         }
         return [values[str(action.metavar)]]
 
@@ -79,7 +83,8 @@ def test_hyphens_and_underscores_are_the_same(option, value_for):
     values = value_for(action)
     with_hyphens = parse_arguments([*LINE, option, *values])
     assert parse_arguments([*LINE, underscored, *values]) == with_hyphens
-    assert with_hyphens != parse_arguments(LINE) or option in {'--lesion-map', '--device'}
+    defaults = {'--lesion-map', '--lesion-mask', '--device'}
+    assert with_hyphens != parse_arguments(LINE) or option in defaults
 
 
 def test_value_after_an_equals_sign_keeps_its_underscores(tmp_path):
@@ -129,6 +134,9 @@ def test_lesion_map_can_be_left_out():
         ('--lesion-threshold', 'nan', 'number above 0'),
         ('--min-lesion-size', '-1', 'number of 0 or more'),
         ('--device', 'cuda', 'invalid choice'),
+        ('--lesion-mask', 'on', 'invalid choice'),
+        ('--dilate-mask', '0.5', 'whole number of 0 or more'),
+        ('--derivatives', '/none', 'must be a folder, but there is none at /none'),
         ('--output-spaces', 'MNI', 'invalid choice'),
         ('--bids-filter-file', '/none.json', 'must be a file, but there is none at /none.json'),
         ('--use-plugin', '/none.yml', 'must be a file, but there is none at /none.yml'),

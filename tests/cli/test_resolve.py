@@ -38,6 +38,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         *('--bids-database-dir', str(tmp_path / 'db'), '--keep-work-dir'),
         *('--nprocs', '4', '--omp-nthreads', '2', '--mem', '3', '--device', 'cpu'),
         *('--output-spaces', 'T1w', '--uncompressed', '--no-lesion-map'),
+        *('--lesion-mask', 'off', '--derivatives', str(tmp_path), '--dilate-mask', '2'),
         *('--lesion-threshold', '0.2', '--min-lesion-size', '5', '--flip-averaging'),
         *('--models', str(tmp_path), '--fail-on-qc', '--use-plugin', str(filters)),
         *('--stop-on-first-crash', '--dry-run', '--write-graph', '--random-seed', '9', '-v'),
@@ -61,6 +62,9 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         'device': 'cpu',
         'output_spaces': ['T1w'],
         'uncompressed': True,
+        'lesion_mask': 'off',
+        'derivatives': [str(tmp_path)],
+        'dilate_mask_vox': 2,
         'lesion_map': False,
         'lesion_threshold': 0.2,
         'min_lesion_size_mm3': 5.0,
@@ -101,6 +105,12 @@ def test_filter_file_is_checked(resolve_line, tmp_path):
 def test_folder_inside_the_input_is_refused(resolve_line, tmp_path, option):
     with pytest.raises(BidsInpaintError, match='must be outside the input'):
         resolve_line(option, str(tmp_path / 'raw' / 'work'))
+
+
+def test_output_is_not_read_for_masks(resolve_line, tmp_path):
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(BidsInpaintError, match=r'--derivatives must not name .*/out, to which'):
+        resolve_line('--derivatives', str(tmp_path), str(tmp_path / 'out'))
 
 
 def test_missing_input_is_named(tmp_path, monkeypatch):

@@ -70,6 +70,10 @@ def test_there_and_back_blurs_and_does_not_move(orientation):
 
 def test_good_numbers_have_no_problem():
     assert change_problems(GOOD) == []
+    mask = {'lesion_mask_volume_mm3': 101.0, 'lesion_mask_unfilled_mm3': 10.0}
+    assert change_problems({**GOOD, **mask}) == []
+    empty = {'lesion_mask_volume_mm3': 0.0, 'lesion_mask_unfilled_mm3': 0.0}
+    assert change_problems({**GOOD, **empty}) == []
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,10 @@ def test_good_numbers_have_no_problem():
         ({'outside_correlation': float('nan')}, 'less than 0.995'),
         ({'outside_correlation': 0.9955, 'control_correlation': 1.01}, '0.0145 below that'),
         ({'control_correlation': float('nan')}, 'resampling alone'),
+        (
+            {'lesion_mask_volume_mm3': 99.0, 'lesion_mask_unfilled_mm3': 10.0},
+            '10 mm3 of the lesion mask lie outside the brain',
+        ),
         ({'change_volume_mm3': quality.MAX_CHANGE_MM3 + 1}, '150001 mm3 were changed'),
     ],
 )

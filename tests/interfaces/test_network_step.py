@@ -90,7 +90,13 @@ def test_the_step_gives_the_network_what_it_was_told(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found.affine, affine)
     assert out.facts['model'] == 'double'
     np.testing.assert_array_equal(told.pop('brain'), data > 0.5)
+    assert told.pop('fill_mask') is None
     assert told == {'model': tmp_path, 'device': 'cpu', 'num_threads': 3, 'flip_averaging': True}
+    node.inputs.fill_mask = str(
+        save(Volume((data > 0.9).astype('u1'), affine), tmp_path / 'c.nii')
+    )
+    node.run(cwd=str(tmp_path))
+    np.testing.assert_array_equal(told['fill_mask'], data > 0.9)
 
 
 @pytest.mark.slow

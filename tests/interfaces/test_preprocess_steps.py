@@ -45,6 +45,44 @@ def in_template(folder, name, data):
     return str(save(Volume(data.astype(np.float32), tiny_app.AFFINE), folder / f'{name}.nii'))
 
 
+def test_lesions_at_the_edge_are_brain(tmp_path):
+    files = {
+        'in_file': in_template(tmp_path, 'std', np.ones(tiny_app.SHAPE)),
+        'fill_mask': in_template(tmp_path, 'fill', PLACES[..., 2] > 0),
+    }
+    plain = load(run(BrainMask(in_file=files['in_file'], skull_stripped=False), tmp_path).out_file)
+    grown = load(run(BrainMask(**files, skull_stripped=False), tmp_path).out_file)
+    brain, added = plain.data > 0, (grown.data > 0) & (plain.data == 0)
+    assert (grown.data > 0)[brain].all()
+    assert added.sum() > 1000
+    assert PLACES[added][:, 2].min() > 0
+
+
+def test_known_lesions_have_no_part_in_field_and_mean(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    brain, lesions = rng.random((2, *tiny_app.SHAPE)) > 0.5
+    fitted = []
+
+    def note(t1w, mask):
+        fitted.append(mask)
+        return np.ones_like(t1w.data)
+
+    monkeypatch.setattr('bids_inpaint.interfaces.preprocess.estimate_bias_field', note)
+    files = {
+        'in_file': in_template(tmp_path, 'std', np.where(lesions, 100, 200)),
+        'brain_mask': in_template(tmp_path, 'brain', brain),
+        'fill_mask': in_template(tmp_path, 'fill', lesions),
+    }
+    field = run(BiasField(**files), tmp_path).out_file
+    np.testing.assert_array_equal(fitted[0], brain & ~lesions)
+    out = run(Normalise(**files, bias_field=field), tmp_path)
+    assert out.brain_mean == 200
+    expected = np.where(brain, np.where(lesions, 0.5, 1), 0)
+    np.testing.assert_array_equal(load(out.out_file).data, expected)
+    del files['fill_mask']
+    assert 100 < run(Normalise(**files, bias_field=field), tmp_path).brain_mean < 200
+
+
 @pytest.mark.parametrize('name', GRIDS)
 def test_conform_turns_to_ras(tmp_path, name):
     grid = grid_of(name)

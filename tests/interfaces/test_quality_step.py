@@ -98,6 +98,24 @@ def test_a_change_outside_the_mask_and_a_bad_registration_are_told(measure):
     assert 'lesion_count' not in numbers
 
 
+MASK_FACTS = [
+    {'step': 'conform', 'lesion_mask': 'bids:x', 'lesion_mask_mm3': 100.0,
+     'lesion_mask_notes': ['a', 'b']},
+    {'step': 'add_fill', 'unfilled_mm3': 9.0},
+]  # fmt: skip
+
+
+def test_a_given_mask_is_summarised(measure):
+    steps = [*facts(), *({**fact, 'seconds': 1, 'peak_memory_mb': 1} for fact in MASK_FACTS)]
+    found = summarise(steps)
+    assert found['lesion_mask'] == 'bids:x'
+    assert found['lesion_mask_volume_mm3'] == 100
+    assert found['lesion_mask_unfilled_mm3'] == 9
+    assert found['lesion_mask_notes'] == 'a; b'
+    numbers, _ = measure('RAS')
+    assert not any(name.startswith('lesion_mask') for name in numbers)
+
+
 def test_the_gate_lets_good_numbers_through_only():
     assert Gate(numbers={'problems': 'none'}).run().outputs.passed
     with pytest.raises(BidsInpaintError, match='QC: the affine is odd'):

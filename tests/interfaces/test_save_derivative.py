@@ -101,6 +101,14 @@ def test_a_copy_that_fails_leaves_what_was_there(tmp_path, scan, image, monkeypa
     assert len(list((tmp_path / 'out/sub-01/ses-a/anat').iterdir())) == 2
 
 
+def test_sidecars_name_what_else_an_image_was_made_from(tmp_path, scan, image):
+    mask = 'bids:lst:sub-01/anat/sub-01_label-lesion_mask.nii'
+    for kind, sources in (('inpainted', [mask]), ('anat2std_xfm', [])):
+        path = save(scan, image, tmp_path, kind=kind, more_sources=[mask])
+        with open(path.split('.')[0] + '.json') as stream:  # noqa: PTH123
+            assert json.load(stream)['Sources'] == [f'bids:raw:{SOURCE}', *sources]
+
+
 def test_it_is_run_again_when_the_graph_is():
     """A derivative that was deleted is to come back; nipype does not look for it."""
     assert SaveDerivative().always_run

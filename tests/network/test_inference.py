@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bids_inpaint.image.template import load_template
 from bids_inpaint.network.config import UNetConfig
-from bids_inpaint.network.inference import inpaint, plan_windows
+from bids_inpaint.network.inference import HIDDEN, fill, inpaint, plan_windows
 from bids_inpaint.network.unet import build_unet
 
 TINY = UNetConfig(filters=2, levels=2, reconstruction_filters=2)
@@ -114,6 +114,31 @@ def test_flip_averaging_knows_no_left_and_right():
     out = inpaint(network, t1w, mask, window_vox=8, flip_averaging=True)
     mirrored = inpaint(network, t1w[::-1], mask, window_vox=8, flip_averaging=True)[::-1]
     np.testing.assert_allclose(mirrored, out, atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 99), flip=st.booleans())
+def test_only_the_mask_is_filled_and_what_it_hides_is_not_seen(seed, flip):
+    network = build_unet(DIRECT)
+    rng = np.random.default_rng(seed)
+    t1w = rng.random((15, 17, 13), dtype=np.float32)
+    brain, mask = _brain(t1w.shape, seed), rng.random(t1w.shape) > 0.9
+    out = fill(network, t1w, brain, mask, window_vox=8, flip_averaging=flip)
+    assert out.dtype == np.float32
+    filled = mask & brain
+    np.testing.assert_array_equal(out[~filled], t1w[~filled])
+    hidden = np.where(mask, 99, t1w).astype(np.float32)
+    other = fill(network, hidden, brain, mask, window_vox=8, flip_averaging=flip)
+    np.testing.assert_array_equal(other[filled], out[filled])
+
+
+def test_the_network_is_shown_minus_one_in_place_of_a_lesion():
+    t1w = np.random.default_rng(1).random((12, 9, 10), dtype=np.float32)
+    mask = t1w > 0.8
+    # A new residual network gives back what it is shown.
+    out = fill(build_unet(TINY), t1w, np.ones(t1w.shape, bool), mask, window_vox=8)
+    assert HIDDEN == -1
+    np.testing.assert_array_equal(out, np.where(mask, -1, t1w))
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ import tiny_app
 from image_grids import grid_of
 from nipype import config as nipype_config
 
+from bids_inpaint.bids.scan import Scan, parse_t1w
+
 NAMES = {
     'sub-01/anat/sub-01_T1w.nii.gz': ('RAS', 'i2', None),
     'sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii': ('oblique', 'u1', 2.5),
@@ -62,6 +64,19 @@ def line(tiny_dataset, tiny_models, tmp_path) -> Callable[..., list[str]]:
         return [*folders, '-w', str(tmp_path / 'work'), '--models', str(models), *options]
 
     return make
+
+
+@pytest.fixture
+def linear(line, tmp_path) -> Callable[..., list[str]]:
+    """Maker of command lines of runs within this process."""
+    (tmp_path / 'linear.yml').write_text('plugin: Linear')
+    return lambda *options: line('--use-plugin', str(tmp_path / 'linear.yml'), *options)
+
+
+@pytest.fixture
+def scans(tiny_dataset) -> list[Scan]:
+    """Both images of the dataset."""
+    return [parse_t1w(path) for path in sorted(tiny_dataset.rglob('*_T1w.nii*'))]
 
 
 def tiny_command(arguments: list[str]) -> list[str]:

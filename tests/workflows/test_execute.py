@@ -363,7 +363,7 @@ def test_machine_limits_reach_the_plugin(settings):
     [('auto', True, True), ('auto', False, False), ('cpu', True, False), ('gpu', True, True)],
 )
 def test_the_network_is_queued_where_there_may_be_a_gpu(
-    settings, tmp_path, monkeypatch, device, driver, queued
+    settings, tmp_path, monkeypatch, scans, device, driver, queued
 ):
     card = SimpleNamespace(
         sha256='a', change_edge_threshold=0.1, change_core_threshold=0.2, lesion_threshold=0.3
@@ -371,7 +371,9 @@ def test_the_network_is_queued_where_there_may_be_a_gpu(
     monkeypatch.setattr(execute, 'find_network', lambda *_: (tmp_path, card))
     monkeypatch.setattr(execute, 'check_device', lambda _: None)
     monkeypatch.setattr(execute, '_NVIDIA_DRIVER', tmp_path if driver else tmp_path / 'none')
-    network = execute._find_network(replace(settings, device=device))
+    networks = execute._find_networks(replace(settings, device=device), scans)
+    assert list(networks) == ['blind']
+    network = networks['blind']
     assert network.use_gpu is queued
     assert (network.edge_threshold, network.core_threshold) == (0.1, 0.2)
     assert network.lesion_threshold == 0.3

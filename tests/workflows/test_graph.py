@@ -1,5 +1,6 @@
 """The graph in every combination of options, built and expanded but not run."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -26,7 +27,7 @@ def build(tmp_path, scans):
     """Maker of the expanded graph's nodes, by full name, from settings."""
     (tmp_path / 'model').mkdir()
 
-    def make(*, use_gpu=False, omp_nthreads=3, **options):
+    def make(*, scans=scans, use_gpu=False, omp_nthreads=3, **options):
         settings = Settings(
             bids_dir=tmp_path / 'raw',
             output_dir=tmp_path / 'out',
@@ -45,7 +46,8 @@ def build(tmp_path, scans):
             lesion_threshold=0.15,
             use_gpu=use_gpu,
         )
-        workflow = init_bids_inpaint_wf(settings, scans, network)
+        networks = {'blind': network, 'nonblind': replace(network, sha256='def')}
+        workflow = init_bids_inpaint_wf(settings, scans, networks)
         graph = generate_expanded_graph(workflow._create_flat_graph())
         return {node.fullname: node for node in graph.nodes()}, graph
 
@@ -92,8 +94,55 @@ def test_each_combination_saves_what_is_planned(
             assert fields >= ({'numbers'} if node.name == 'ds_qc' else {'in_file', 'facts'}), edge
 
 
-def test_every_mandatory_input_is_given(build):
-    nodes, graph = build()
+@pytest.fixture
+def masked(scans):
+    """The same scans, the first with a lesion mask."""
+    mask = scans[0].t1w.with_name('sub-01_label-lesion_roi.nii.gz')
+    return [replace(scans[0], lesion_mask=mask), scans[1]]
+
+
+def steps_of(nodes, scan):
+    return [node.name for name, node in nodes.items() if scan_wf_name(scan) in name]
+
+
+@pytest.mark.parametrize('lesion_map', [True, False])
+def test_a_mask_adds_one_step_and_spares_the_search(build, masked, lesion_map):
+    nodes, graph = build(scans=masked, lesion_map=lesion_map)
+    filled, blind = (set(steps_of(nodes, scan)) for scan in masked)
+    assert filled - blind == {'fill_region'}
+    searched = {'find_lesions', 'lesions_to_native'} if lesion_map else set()
+    assert blind - filled == searched
+    assert ('ds_lesion_mask' in filled) == lesion_map
+    for node in (named(nodes, masked[0], 'measure'), named(nodes, masked[1], 'measure')):
+        fields = {
+            target for *_, data in graph.in_edges(node, data=True) for _, target in data['connect']
+        }
+        assert ('lesion_mask' in fields) == lesion_map
+
+
+def test_scans_without_mask_have_the_graph_that_they_have_alone(build, scans, masked):
+    alone, among = build()[0], build(scans=masked)[0]
+    assert steps_of(alone, scans[1]) == steps_of(among, scans[1])
+    for name in steps_of(alone, scans[1]):
+        ours, theirs = (named(nodes, scans[1], name).inputs for nodes in (alone, among))
+        assert ours.get_hashval()[1] == theirs.get_hashval()[1]
+
+
+def test_a_mask_and_its_network_reach_their_nodes(build, masked):
+    nodes, _ = build(scans=masked, dilate_mask_vox=2)
+    conform = named(nodes, masked[0], 'conform').inputs
+    assert conform.lesion_mask == str(masked[0].lesion_mask)
+    uri = 'bids:raw:sub-01/anat/sub-01_label-lesion_roi.nii.gz'
+    assert conform.lesion_mask_uri == uri
+    assert named(nodes, masked[0], 'fill_region').inputs.dilate_vox == 2
+    hashes = [named(nodes, scan, 'network').inputs.sha256 for scan in masked]
+    assert hashes == ['def', 'abc']
+    sinks = [named(nodes, scan, 'ds_inpainted_native').inputs for scan in masked]
+    assert [sink.more_sources for sink in sinks] == [[uri], []]
+
+
+def test_every_mandatory_input_is_given(build, masked):
+    nodes, graph = build(scans=masked)
     for node in nodes.values():
         given = {target for *_, data in graph.in_edges(node, data=True)
                  for _, target in data['connect']}  # fmt: skip

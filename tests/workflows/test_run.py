@@ -14,7 +14,6 @@ from nitransforms.linear import Affine
 from nitransforms.resampling import apply
 
 from bids_inpaint.bids.names import planned_paths, sidecar_path
-from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.cli import main
 from bids_inpaint.image.resample import Grid
 from bids_inpaint.settings import OUTPUT_SPACES
@@ -24,18 +23,6 @@ STEPS = [
     'conform', 'register', 'denoise', 'to_template', 'brain_mask', 'bias_field', 'normalise',
     'inpaint', 'composite', 'add_change',
 ]  # fmt: skip
-
-
-@pytest.fixture
-def linear(line, tmp_path):
-    """Maker of command lines of runs within this process."""
-    (tmp_path / 'linear.yml').write_text('plugin: Linear')
-    return lambda *options: line('--use-plugin', str(tmp_path / 'linear.yml'), *options)
-
-
-@pytest.fixture
-def scans(tiny_dataset):
-    return [parse_t1w(path) for path in sorted(tiny_dataset.rglob('*_T1w.nii*'))]
 
 
 def files_of(folder, *, logs=False):

@@ -23,7 +23,7 @@ BRIGHTER = 0.25
 def run(line, tmp_path):
     """Run the app in this process with a network that adds so much to the whole brain."""
 
-    def run_with(change: float, *options: str) -> tuple[Path, Path]:
+    def run_with(change: float, *options: str, name: str = 'blind') -> tuple[Path, Path]:
         network = build_unet(TINY)
         for variable in network.variables:
             if variable.path == 'full_resolution/bias':
@@ -35,7 +35,7 @@ def run(line, tmp_path):
             'change_edge_threshold': 0.1,
             'lesion_threshold': 0.15,
         }
-        save_weights(network, tmp_path / f'nets{change}/blind', card)
+        save_weights(network, tmp_path / f'nets{change}' / name, card)
         (tmp_path / 'linear.yml').write_text('plugin: Linear')
         options = ('--use-plugin', str(tmp_path / 'linear.yml'), *options)
         assert main(line(*options, models=tmp_path / f'nets{change}')) == 0
@@ -73,3 +73,23 @@ def test_what_a_network_adds_is_added_in_the_units_of_the_source(run):
     assert difference.max() == pytest.approx(BRIGHTER, rel=0.001)
     # 0.25 of the mean of the brain, about 280, and the field's 15 % to each side.
     assert 0.25 * 280 * 0.8 < added[inside].min() < added[inside].max() < 0.25 * 280 * 1.2
+
+
+def test_a_network_that_fills_masks_changes_the_mask_and_sees_none_of_it(run, tmp_path):
+    anat = tmp_path / 'raw/sub-02/ses-a/anat'
+    source = nb.load(next(anat.glob('*_T1w.nii')))
+    mask = np.zeros(source.shape, 'u1')
+    mask[18:23, 30:35, 25:31] = 1
+    roi = nb.Nifti1Image(mask, source.affine)
+    roi.to_filename(anat / 'sub-02_ses-a_run-1_label-lesion_roi.nii.gz')
+    # A new residual network adds so much to what it is shown, which is -1 in the mask.
+    path, prefix = run(BRIGHTER, '--participant-label', '02', name='nonblind')
+    product = nb.load(f'{prefix}desc-inpainted_T1w.nii.gz')
+    np.testing.assert_array_equal(stored(f'{prefix}desc-change_mask.nii.gz'), mask)
+    outside = mask == 0
+    assert stored(product.get_filename())[outside].tobytes() == stored(path)[outside].tobytes()
+    inpainted = nb.load(f'{prefix}space-MNI152NLin2009aSym_desc-inpainted_T1w.nii.gz').get_fdata()
+    hidden = nb.load(f'{prefix}space-MNI152NLin2009aSym_desc-change_mask.nii.gz').get_fdata() > 0
+    np.testing.assert_allclose(inpainted[hidden], BRIGHTER - 1, atol=1e-3)
+    # Below zero in the units of the source, which its type does not hold.
+    assert (stored(product.get_filename())[mask == 1] == 0).all()
