@@ -33,10 +33,17 @@ def white_matter_of(
 
     """
     grey, white = (
-        np.median(inpainted[brain_mask & (probability > _SURE_PROBABILITY)])
+        tissue_median(inpainted, brain_mask, probability)
         for probability in (grey_probability, white_probability)
     )
     return brain_mask & (inpainted > (grey + white) / 2)
+
+
+def tissue_median(
+    t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_], probability: NDArray[np.float32]
+) -> float:
+    """Median of the voxels (X, Y, Z) of a brain where the template is sure of a tissue."""
+    return float(np.median(t1w[brain_mask & (probability > _SURE_PROBABILITY)]))
 
 
 def map_lesions(
@@ -66,6 +73,12 @@ def map_lesions(
     return np.asarray(large[labels])
 
 
+def label_lesions(lesion_mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Number connected lesions from 1: (X, Y, Z) int32, 0 outside them; and how many they are."""
+    labels, number = ndimage.label(lesion_mask, _CONNECTIVITY)
+    return np.asarray(labels, dtype=np.int32), int(number)
+
+
 def count_lesions(lesion_mask: NDArray[np.bool_]) -> int:
     """Count connected lesions."""
-    return int(ndimage.label(lesion_mask, _CONNECTIVITY)[1])
+    return label_lesions(lesion_mask)[1]
