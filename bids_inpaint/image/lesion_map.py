@@ -74,7 +74,7 @@ def map_lesions(
 
 
 def label_lesions(lesion_mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Number connected lesions from 1: (X, Y, Z) int32, 0 outside them; and how many they are."""
+    """Label connected lesions from 1, (X, Y, Z) int32, 0 outside them; and count them."""
     labels, number = ndimage.label(lesion_mask, _CONNECTIVITY)
     return np.asarray(labels, dtype=np.int32), int(number)
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.image.metrics import correlation, dice, lesion_error, psnr
 from bids_inpaint.image.composite import change_weights, composite
 from bids_inpaint.image.lesion_map import map_lesions, white_matter_of
+from bids_inpaint.image.metrics import correlation, dice, lesion_error, psnr
 from bids_inpaint.image.template import load_template
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.training.pipeline import Brain, Example
@@ -109,7 +109,7 @@ def choose_lesion_threshold(
 def lesion_dice(
     lesioned: Sequence[Prediction], *, edge_threshold: float, core_threshold: float
 ) -> dict[float, list[float]]:
-    """Dice of lesion map and true lesions of each prediction, for each threshold to choose from."""
+    """Dice of lesion map and lesions of each prediction, for each threshold to choose from."""
     thresholds = {'edge_threshold': edge_threshold, 'core_threshold': core_threshold}
     filled = [(p, apply_thresholds(p, **thresholds)[0]) for p in lesioned]
     return {
