@@ -110,7 +110,9 @@ def separate(share: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
     seeds, number = label_lesions((cores > 0) | (lesion & ~has_core[regions]))
     if not number:
         return np.zeros(share.shape, np.int32), 0
-    nearest = ndimage.distance_transform_edt(seeds == 0, False, True)
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, return_distances=False, return_indices=True
+    )
     return np.where(lesion, seeds[tuple(nearest)], 0).astype(np.int32), number
 
 

@@ -1,5 +1,6 @@
 """What is compared: doing nothing, resampling alone, the network, and what users get."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -123,15 +124,15 @@ def there_and_back(
         Maps T1w RAS mm to template RAS mm.
 
     """
-    native = native_grid(anat2std_xfm)
+    native = native_grid(anat2std_xfm, t1w.shape)
     moved = resample(Volume(t1w, template.AFFINE), native, inverse(anat2std_xfm), order=3)
     onto = Grid((t1w.shape[0], t1w.shape[1], t1w.shape[2]), template.AFFINE)
     return resample(Volume(moved, native.affine), onto, anat2std_xfm, order=3)
 
 
-def native_grid(anat2std_xfm: NDArray[np.float64]) -> Grid:
-    """Return the grid of 1 mm voxels, along the T1w's axes, that holds the template."""
-    corners = np.array(np.meshgrid(*((0, size - 1) for size in template.SHAPE))).reshape(3, -1).T
+def native_grid(anat2std_xfm: NDArray[np.float64], shape: Sequence[int]) -> Grid:
+    """Return the grid of 1 mm voxels, along the T1w's axes, that holds the template's."""
+    corners = np.array(np.meshgrid(*((0, size - 1) for size in shape))).reshape(3, -1).T
     points = nb.affines.apply_affine(inverse(anat2std_xfm) @ template.AFFINE, corners)
     first = points.min(axis=0)
     size = np.ceil(points.max(axis=0) - first).astype(int) + 1

@@ -122,7 +122,7 @@ def apply_to_points(points: NDArray[np.int64], transforms: Sequence[Path]) -> ND
         [str(path) for path in transforms],
         whichtoinvert=[path.suffix == '.mat' for path in transforms],
     )
-    return (moved[['x', 'y', 'z']].to_numpy() * [-1, -1, 1]).astype(np.float32)
+    return np.asarray(moved[['x', 'y', 'z']].to_numpy() * [-1, -1, 1], dtype=np.float32)
 
 
 def average_regions(
