@@ -64,7 +64,7 @@ def make_network(tmp_path):
 
 
 @pytest.fixture
-def setup(tmp_path, small_template, make_network):
+def setup(tmp_path, small_template, make_network):  # noqa: ARG001
     """Two healthy brains, a test patient and a validation patient, and the blind network."""
     mask = np.zeros(SHAPE, bool)
     mask[9:13, 10:13, 10:14] = True

@@ -162,7 +162,9 @@ def test_a_prediction_is_measured_in_its_own_process(setup):
     assert set(found) == {'load_s', 'first_s', 'next_s', 'peak_memory_gb'}
     assert 0.05 < found['peak_memory_gb'] < 4
     assert found['first_s'] > 0
-    with pytest.raises(RuntimeError, match=r'resampling on .*sub-06.* ended with 1: .*no network'):
+    with pytest.raises(
+        RuntimeError, match=r'(?s)resampling on .*sub-06.* ended with 1: .*no network'
+    ):
         timing.run_child('resampling', t1w, setup.models / 'none', 'cpu', 1)
 
 

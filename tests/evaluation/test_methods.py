@@ -46,7 +46,7 @@ def test_a_network_is_asked_once(make_network, tmp_path, monkeypatch):
 
 def test_filling_changes_nothing_outside_the_mask(make_network, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        methods, 'inpaint_on_device', lambda t1w, mask, **_: (t1w + np.float32(2), {})
+        methods, 'inpaint_on_device', lambda t1w, *_, **__: (t1w + np.float32(2), {})
     )
     network = Network(make_network('nonblind'), Memory(tmp_path / 'work'), threads=1)
     lesions = np.zeros(SHAPE, bool)
@@ -59,7 +59,7 @@ def test_filling_changes_nothing_outside_the_mask(make_network, tmp_path, monkey
 
 
 def test_users_get_only_changes_above_the_thresholds(setup, monkeypatch):
-    def inpaint(t1w, brain_mask, **_):
+    def inpaint(t1w, *_, **__):
         changed = t1w + np.float32(0.01)
         changed[10:12, 10:12, 10:12] += 0.4
         return changed, {}
@@ -94,5 +94,5 @@ def test_a_patient_needs_a_mask(setup):
 
 def test_the_map_to_the_template_must_be_one(tmp_path):
     t1w = tmp_path / 'sub-1_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz'
-    with pytest.raises(FileNotFoundError, match='needs one .* found 0'):
+    with pytest.raises(FileNotFoundError, match=r'needs one .* found 0'):
         anat2std_of(t1w)

@@ -99,7 +99,7 @@ def test_segmentation_says_how_much_error_is_gone_and_tests_participants():
 
 def test_fewer_than_six_participants_are_not_tested():
     values = {f'p{i}': 0.9 for i in range(5)}
-    assert seg.wilcoxon(values, {key: 0.95 for key in values}) is None
+    assert seg.wilcoxon(values, dict.fromkeys(values, 0.95)) is None
     same = {f'p{i}': 0.9 for i in range(8)}
     assert seg.wilcoxon(same, same) is None
 
