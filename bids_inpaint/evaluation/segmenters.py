@@ -28,6 +28,7 @@ _LEAST_PRIOR = 1e-3
 _PRIOR_WEIGHT = 0.25
 _ITERATIONS = 5
 _HMRF_BETA = 0.1
+_HMRF_NOISE = 0.02  # mean of the brain
 _HMRF_ITERATIONS = 10
 
 
@@ -85,11 +86,14 @@ def hmrf(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.
     """
     from dipy.segment.tissue import TissueClassifierHMRF  # not needed by the app, nor installed
 
-    masked = np.where(brain_mask, np.maximum(t1w, np.float32(_LEAST_PRIOR)), 0)
+    # A background without variance is a class of no voxels to dipy, which it divides by.
+    noise = np.random.default_rng(_SEED).uniform(_LEAST_PRIOR, _HMRF_NOISE, t1w.shape)
+    masked = np.where(brain_mask, np.maximum(t1w, _LEAST_PRIOR), noise)
     _, labels, _ = TissueClassifierHMRF(verbose=False).classify(
         masked, len(TISSUES), _HMRF_BETA, max_iter=_HMRF_ITERATIONS
     )
-    return np.asarray(labels * brain_mask, dtype=np.uint8)
+    # What dipy takes for background in the brain is its darkest fluid.
+    return np.asarray(np.maximum(labels, 1) * brain_mask, dtype=np.uint8)
 
 
 def spm(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
