@@ -1,6 +1,6 @@
 """Table b: the blind network on healthy brains, simulated lesions and patients.
 
-About 15 s a volume for the network and 15 s for the rest, on 2 cores.
+A prediction (about 15 s of CPU time) for each image; measuring them takes less.
 """
 
 from collections import defaultdict

@@ -1,6 +1,7 @@
 """Table d: the lesion map against what experts drew, and against simulated lesions.
 
-About 20 s a volume beyond the network, on 2 cores. The threshold is chosen on validation data.
+The predictions are those of table b, and one for each image of the validation set, on which the
+threshold is chosen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

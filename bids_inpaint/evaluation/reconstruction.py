@@ -1,6 +1,6 @@
 """Table a: how well the non-blind network brings back what was hidden.
 
-About 20 s for each of the two volumes of a test participant, on 2 cores.
+A prediction (about 15 s of CPU time) for each of the two volumes of a test participant.
 """
 
 from collections.abc import Iterator, Mapping

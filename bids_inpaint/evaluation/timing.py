@@ -1,6 +1,6 @@
 """Table f: time and memory of one prediction, by threads and device.
 
-About a minute for each number of threads.
+Two predictions for each number of threads, and what it takes to load the libraries.
 """
 
 import json
