@@ -11,7 +11,7 @@ import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.evaluation.metrics import lesion_error
+from bids_inpaint.image.metrics import lesion_error
 
 FOLDER = Path(__file__).resolve().parent
 PRODUCT = '*_desc-inpainted_T1w.nii*'

@@ -34,15 +34,32 @@ def white_matter_of(
     Raises
     ------
     ValueError
-        If the brain mask lies where the template is sure of neither tissue.
+        If the brain mask lies where the template is not sure of these tissues.
 
     """
-    sure = [brain_mask & (p > _SURE_PROBABILITY) for p in (grey_probability, white_probability)]
-    if not all(tissue.any() for tissue in sure):
-        msg = f'no sure grey or white matter in a brain mask of {brain_mask.sum()} voxels'
-        raise ValueError(msg)
-    grey, white = (np.median(inpainted[tissue]) for tissue in sure)
+    grey, white = (
+        tissue_median(inpainted, brain_mask, probability)
+        for probability in (grey_probability, white_probability)
+    )
     return brain_mask & (inpainted > (grey + white) / 2)
+
+
+def tissue_median(
+    t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_], probability: NDArray[np.float32]
+) -> float:
+    """Median of the voxels (X, Y, Z) of a brain where the template is sure of a tissue.
+
+    Raises
+    ------
+    ValueError
+        If there is no such voxel.
+
+    """
+    sure = brain_mask & (probability > _SURE_PROBABILITY)
+    if not sure.any():
+        msg = f'no voxel of sure tissue in a brain mask of {brain_mask.sum()} voxels'
+        raise ValueError(msg)
+    return float(np.median(t1w[sure]))
 
 
 def map_lesions(
@@ -72,6 +89,12 @@ def map_lesions(
     return np.asarray(large[labels])
 
 
+def label_lesions(lesion_mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Label connected lesions from 1, (X, Y, Z) int32, 0 outside them; and count them."""
+    labels, number = ndimage.label(lesion_mask, _CONNECTIVITY)
+    return np.asarray(labels, dtype=np.int32), int(number)
+
+
 def count_lesions(lesion_mask: NDArray[np.bool_]) -> int:
     """Count connected lesions."""
-    return int(ndimage.label(lesion_mask, _CONNECTIVITY)[1])
+    return label_lesions(lesion_mask)[1]

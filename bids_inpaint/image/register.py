@@ -177,7 +177,7 @@ def _target() -> _Target:
 def _register_plainly(t1w: Volume, random_seed: int) -> NDArray[np.float64]:
     """Let ANTs do it from the centres of mass: right for extracted brains."""
     small = reduce_fine(t1w, spacing_mm=_FINEST_MM)
-    with _seeded(random_seed), TemporaryDirectory() as folder:
+    with seeded(random_seed), TemporaryDirectory() as folder:
         found = ants.registration(
             to_ants(load_template().t1w, AFFINE),
             to_ants(small.data, small.affine),
@@ -190,7 +190,7 @@ def _register_plainly(t1w: Volume, random_seed: int) -> NDArray[np.float64]:
 def _refine(head: Volume, start: NDArray[np.float64], random_seed: int) -> NDArray[np.float64]:
     """Refine an affine map of a flat head within the template's brain and the rim around it."""
     target = _target()
-    with _seeded(random_seed), TemporaryDirectory() as folder:
+    with seeded(random_seed), TemporaryDirectory() as folder:
         found = ants.registration(
             to_ants(target.t1w, target.grid.affine),
             to_ants(head.data, head.affine),
@@ -206,7 +206,7 @@ def _refine(head: Volume, start: NDArray[np.float64], random_seed: int) -> NDArr
 
 
 @contextmanager
-def _seeded(random_seed: int) -> Iterator[None]:
+def seeded(random_seed: int) -> Iterator[None]:
     """Seed ANTs by its environment variable: antspyx 0.6 drops the argument `random_seed`."""
     before = os.environ.get(_SEED_VARIABLE)
     os.environ[_SEED_VARIABLE] = str(random_seed or 1)  # ANTs takes 0 for none

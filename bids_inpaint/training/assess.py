@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.evaluation.metrics import correlation, dice, lesion_error, psnr
 from bids_inpaint.image.composite import change_weights, composite
 from bids_inpaint.image.lesion_map import map_lesions, white_matter_of
+from bids_inpaint.image.metrics import correlation, dice, lesion_error, psnr
 from bids_inpaint.image.template import load_template
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.training.pipeline import Brain, Example
@@ -21,7 +21,7 @@ _EDGES = (0.02, 0.04, 0.06, 0.08, 0.1)
 _CORES = (0.06, 0.1, 0.15, 0.2, 0.25)
 _LESION_THRESHOLDS = (0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25)
 # The least that a lesion changes a voxel of the simulation for it to count as lesion.
-_LESION_SHARE = 0.5
+LESION_SHARE = 0.5
 _MIN_LESION_VOX = 10
 # What a change threshold may cost: lesion error beyond that of the network's own output.
 _TOLERATED_ERROR = 0.02
@@ -100,20 +100,25 @@ def choose_lesion_threshold(
     lesioned: Sequence[Prediction], *, edge_threshold: float, core_threshold: float
 ) -> dict[str, float]:
     """Choose the lesion map's threshold: the highest mean Dice with the simulated lesions."""
+    scores = lesion_dice(lesioned, edge_threshold=edge_threshold, core_threshold=core_threshold)
+    means = {threshold: float(np.mean(values)) for threshold, values in scores.items()}
+    chosen = max(means, key=lambda threshold: means[threshold])
+    return {'lesion_threshold': chosen, 'lesion_dice': means[chosen]}
+
+
+def lesion_dice(
+    lesioned: Sequence[Prediction], *, edge_threshold: float, core_threshold: float
+) -> dict[float, list[float]]:
+    """Dice of lesion map and lesions of each prediction, for each threshold to choose from."""
     thresholds = {'edge_threshold': edge_threshold, 'core_threshold': core_threshold}
-    scores = {}
     filled = [(p, apply_thresholds(p, **thresholds)[0]) for p in lesioned]
-    for threshold in _LESION_THRESHOLDS:
-        scores[threshold] = float(
-            np.mean(
-                [
-                    dice(p.example.share > _LESION_SHARE, lesion_map(p, inpainted, threshold))
-                    for p, inpainted in filled
-                ]
-            )
-        )
-    chosen = max(scores, key=lambda threshold: scores[threshold])
-    return {'lesion_threshold': chosen, 'lesion_dice': scores[chosen]}
+    return {
+        threshold: [
+            dice(p.example.share > LESION_SHARE, lesion_map(p, inpainted, threshold))
+            for p, inpainted in filled
+        ]
+        for threshold in _LESION_THRESHOLDS
+    }
 
 
 def lesion_map(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.evaluation.metrics import lesion_error, psnr
+from bids_inpaint.image.metrics import lesion_error, psnr
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet

@@ -87,5 +87,5 @@ def test_half_way_between_the_medians():
 
 def test_a_brain_mask_without_tissue_is_an_error():
     nothing = np.zeros(SHAPE, np.float32)
-    with pytest.raises(ValueError, match='no sure grey or white matter in a brain mask of 990'):
+    with pytest.raises(ValueError, match='no voxel of sure tissue in a brain mask of 990'):
         white_matter_of(np.ones(SHAPE, np.float32), EVERYWHERE, nothing, nothing)

@@ -128,11 +128,11 @@ def test_of_bad_results_the_most_similar_is_returned(monkeypatch):
 def test_seed_is_given_to_ants_and_taken_back(monkeypatch):
     seen = []
     monkeypatch.setenv('ANTS_RANDOM_SEED', 'as before')
-    with register._seeded(5):
+    with register.seeded(5):
         seen.append(os.environ['ANTS_RANDOM_SEED'])
     seen.append(os.environ['ANTS_RANDOM_SEED'])
     monkeypatch.delenv('ANTS_RANDOM_SEED')
-    with register._seeded(0):
+    with register.seeded(0):
         seen.append(os.environ['ANTS_RANDOM_SEED'])
     assert seen == ['5', 'as before', '1']
     assert 'ANTS_RANDOM_SEED' not in os.environ

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_inpaint.evaluation.metrics import correlation, dice, lesion_error, psnr
+from bids_inpaint.image.metrics import correlation, dice, lesion_error, psnr
 
 
 def _volume(seed):

@@ -1,0 +1,113 @@
+"""Command line of evaluation: `python -m bids_inpaint.evaluation --brains DIR --masks DIR ...`.
+
+Each table is printed, and written as TSV and Markdown. Costly results are kept in `--work`, so
+that a command that was stopped goes on where it was.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from threadpoolctl import threadpool_limits
+
+from bids_inpaint.evaluation.report import write_table
+from bids_inpaint.network.card import models_folder
+
+if TYPE_CHECKING:
+    from bids_inpaint.evaluation.cases import Setup
+
+LOGGER = logging.getLogger(__name__)
+TABLES = {
+    'a': 'reconstruction',
+    'b': 'inpainting',
+    'c': 'segmentation',
+    'd': 'lesion_maps',
+    'e': 'registration',
+    'f': 'timing',
+}
+
+
+def _tables(text: str) -> list[str]:
+    """Letters of tables, separated by commas."""
+    letters = [letter.strip() for letter in text.split(',')]
+    unknown = [letter for letter in letters if letter not in TABLES]
+    if unknown:
+        msg = f'tables are {", ".join(TABLES)}, not {", ".join(unknown)}'
+        raise argparse.ArgumentTypeError(msg)
+    return letters
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m bids_inpaint.evaluation',
+        description='Measure the networks on data that they have not seen.',
+    )
+    parser.add_argument(
+        '--brains',
+        type=Path,
+        nargs='+',
+        required=True,
+        help='derivatives of healthy T1w, each in a folder with the name of its dataset',
+    )
+    parser.add_argument('--masks', type=Path, required=True, help='expert masks in template space')
+    parser.add_argument('--patients', type=Path, help="derivatives of patients' T1w")
+    parser.add_argument(
+        '--models', type=Path, default=models_folder(), help='folder with blind and nonblind'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder of tables and pictures')
+    parser.add_argument(
+        '--work',
+        type=Path,
+        default=Path('runs/evaluation'),
+        help='folder of costly results (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--only', type=_tables, default=list(TABLES), metavar='a,b,...', help='tables to make'
+    )
+    parser.add_argument(
+        '--most', type=int, help='brains and patients to take of each kind, for a quick look'
+    )
+    parser.add_argument('--threads', type=int, default=2, help='of the network (default: 2)')
+    return parser.parse_args(argv)
+
+
+def make_tables(setup: 'Setup', letters: Sequence[str]) -> None:
+    """Make, print and write tables."""
+    for letter in letters:
+        LOGGER.info('table %s', letter)
+        module = importlib.import_module(f'bids_inpaint.evaluation.{TABLES[letter]}')
+        for table in module.make(setup):
+            sys.stdout.write(write_table(table, setup.out) + '\n')
+            sys.stdout.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the tables that the arguments ask for."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
+    arguments = _parse(argv)
+    # After the arguments are read, so that `--help` does not wait for the network's libraries.
+    from bids_inpaint.evaluation.cases import Setup
+    from bids_inpaint.evaluation.memory import Memory
+
+    setup = Setup(
+        brains=tuple(arguments.brains),
+        masks=arguments.masks,
+        patients=arguments.patients,
+        models=arguments.models,
+        out=arguments.out,
+        memory=Memory(arguments.work),
+        most=arguments.most,
+        threads=arguments.threads,
+    )
+    # The small matrix products of examples would keep all cores busy waiting for one another.
+    with threadpool_limits(limits=1, user_api='blas'):
+        make_tables(setup, arguments.only)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

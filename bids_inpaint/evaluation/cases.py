@@ -1,0 +1,218 @@
+"""Images to measure with: healthy brains, lesions simulated on them, and patients.
+
+Who tests is fixed in `bids_inpaint.training.configs.data_split`. Everything is on the template
+grid, in units of the mean of the brain. Cases are made one at a time: a volume has 29 MB.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_inpaint.evaluation.memory import Memory
+from bids_inpaint.image.ants_bridge import read_itk_affine
+from bids_inpaint.image.lesion_map import tissue_median
+from bids_inpaint.image.resample import inverse
+from bids_inpaint.image.template import SPACE, load_template
+from bids_inpaint.image.volume import load
+from bids_inpaint.training.assess import healthy
+from bids_inpaint.training.configs.blind import get_config
+from bids_inpaint.training.examples import (
+    Side,
+    load_brains,
+    load_masks,
+    side_of_brain,
+    side_of_mask,
+    test_examples,
+    validation_examples,
+)
+from bids_inpaint.training.pipeline import (
+    Brain,
+    Example,
+    find_brains,
+    load_mask,
+    participant_of,
+)
+
+_T1W = f'_space-{SPACE}_desc-preproc_T1w.nii.gz'
+_MASK = f'_space-{SPACE}_label-lesion_mask.nii.gz'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What the command line says.
+
+    Attributes
+    ----------
+    brains : tuple of Path
+        Derivatives of healthy T1w, each in a folder with the name of its dataset.
+    masks : Path
+        Expert masks in template space.
+    patients : Path or None
+        Derivatives of patients' T1w.
+    models, out : Path
+        Folder of the networks; folder of tables and pictures.
+    memory : Memory
+        Of costly results.
+    most : int or None
+        Brains and patients to take of each kind, for a quick look.
+    threads : int
+        Of the network.
+
+    """
+
+    brains: tuple[Path, ...]
+    masks: Path
+    patients: Path | None
+    models: Path
+    out: Path
+    memory: Memory
+    most: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One image to inpaint, and what is known of it.
+
+    Attributes
+    ----------
+    name, participant : str
+        Of the image; of the person, who may have several.
+    side : {'training', 'validation', 'test'}
+        Of the split.
+    given : (X, Y, Z) float32
+        The image.
+    truth : (X, Y, Z) float32 or None
+        Without lesions; None for patients.
+    share : (X, Y, Z) float32
+        Share of lesion in each voxel; of patients what experts drew, 0 or 1.
+    brain_mask : (X, Y, Z) bool
+        What the network is given.
+    white_matter : float
+        Median of normal white matter.
+    anat2std_xfm : (4, 4) float64
+        Maps T1w RAS mm to template RAS mm: how the image came to the template grid.
+
+    """
+
+    name: str
+    participant: str
+    side: Side
+    given: NDArray[np.float32]
+    truth: NDArray[np.float32] | None
+    share: NDArray[np.float32]
+    brain_mask: NDArray[np.bool_]
+    white_matter: float
+    anat2std_xfm: NDArray[np.float64]
+
+    @property
+    def example(self) -> Example:
+        """As training has it; of a patient the target is the image itself."""
+        return Example(self.given, self.given if self.truth is None else self.truth, self.share)
+
+
+def brains_of(setup: Setup, side: Side) -> Iterator[tuple[str, Path, Brain]]:
+    """Dataset, file and brain of each healthy T1w of a side of the split."""
+    found = (
+        (dataset, path, brain)
+        for folder, dataset in ((folder, folder.resolve().name) for folder in setup.brains)
+        for path, brain in zip(
+            (p for p in find_brains(folder) if side_of_brain(dataset, participant_of(p)) == side),
+            load_brains([folder], side),
+            strict=True,
+        )
+    )
+    return islice(found, setup.most)
+
+
+def healthy_cases(setup: Setup, side: Side = 'test') -> Iterator[Case]:
+    """Healthy brains, one per participant."""
+    for dataset, path, brain in brains_of(setup, side):
+        (example,) = healthy([brain])
+        yield _of_brain(dataset, path, brain, side, example, 0)
+
+
+def simulated_cases(setup: Setup, side: Side = 'test') -> Iterator[Case]:
+    """Yield simulated lesions: the frozen test set, or what training validates with."""
+    masks = load_masks(setup.masks, side)
+    for dataset, path, brain in brains_of(setup, side):
+        if side == 'test':
+            examples = [example for _, example in test_examples([brain], masks)]
+        else:
+            examples = validation_examples([brain], masks, get_config())
+        for number, example in enumerate(examples, start=1):
+            yield _of_brain(dataset, path, brain, side, example, number)
+
+
+def patient_cases(setup: Setup, *sides: Side) -> Iterator[Case]:
+    """Patients with expert masks, each session on its own; all sides if none is given."""
+    if setup.patients is None:
+        return
+    found = (
+        path
+        for path in find_brains(setup.patients)
+        if (not sides or side_of_mask(participant_of(path)) in sides)
+    )
+    for path in islice(found, setup.most):
+        folder = setup.masks / path.parent.relative_to(setup.patients)
+        yield _patient(path, folder / path.name.replace(_T1W, _MASK))
+
+
+def _of_brain(
+    dataset: str, path: Path, brain: Brain, side: Side, example: Example, number: int
+) -> Case:
+    scan = f'{dataset}/{path.name.removesuffix(_T1W)}'
+    return Case(
+        name=f'{scan} {number}' if number else scan,
+        participant=f'{dataset}/sub-{brain.participant}',
+        side=side,
+        given=example.lesioned,
+        truth=example.target,
+        share=example.share,
+        brain_mask=example.target > 0,
+        white_matter=brain.white_matter_mean,
+        anat2std_xfm=anat2std_of(path),
+    )
+
+
+def _patient(path: Path, mask_file: Path) -> Case:
+    given = load(path).data
+    if not mask_file.is_file():
+        msg = f'{path}: a patient needs an expert mask {mask_file}, which is not there'
+        raise FileNotFoundError(msg)
+    brain_mask = load_mask(path.with_name(path.name.replace('preproc_T1w', 'brain_mask')))
+    lesions = load_mask(mask_file) & brain_mask
+    name = path.name.removesuffix(_T1W).removeprefix('sub-')
+    return Case(
+        name=name,
+        participant=participant_of(path),
+        side=side_of_mask(participant_of(path)),
+        given=given,
+        truth=None,
+        share=lesions.astype(np.float32),
+        brain_mask=brain_mask,
+        white_matter=tissue_median(given, brain_mask & ~lesions, load_template().white_matter),
+        anat2std_xfm=anat2std_of(path),
+    )
+
+
+def anat2std_of(t1w_file: Path) -> NDArray[np.float64]:
+    """Map (4, 4) of T1w RAS mm to template RAS mm, which the app wrote beside the T1w.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is not exactly one.
+
+    """
+    scan = t1w_file.name.removesuffix(_T1W)
+    pattern = f'{scan}*_from-T1w_to-{SPACE}_mode-image_xfm.txt'
+    found = sorted(t1w_file.parent.glob(pattern), key=lambda path: len(path.name))
+    if not found or (len(found) > 1 and len(found[0].name) == len(found[1].name)):
+        msg = f'{t1w_file}: needs one {pattern} beside it, found {len(found)}'
+        raise FileNotFoundError(msg)
+    return inverse(read_itk_affine(found[0]))  # ITK maps points of the grid resampled to

@@ -1,0 +1,256 @@
+"""The whole command on a brain of 24 voxels a side, and the programs that it calls."""
+
+import csv
+import logging
+import sys
+from importlib.util import find_spec
+
+import ants
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from tiny_brains import FLUID, GREY, SHAPE, WHITE, flat_brain, healthy_brain, tissue_maps
+
+from bids_inpaint.evaluation import __main__ as command
+from bids_inpaint.evaluation import (
+    figure,
+    lesion_maps,
+    one_prediction,
+    reconstruction,
+    registration,
+    segmentation,
+    segmenters,
+    timing,
+)
+from bids_inpaint.image.ants_bridge import to_ants
+from bids_inpaint.image.template import AFFINE
+
+
+def _rows(path):
+    with path.open() as stream:
+        return list(csv.DictReader(stream, delimiter='\t'))
+
+
+def test_tables_are_named_by_their_letters(capsys):
+    base = ['--brains', 'a', 'b', '--masks', 'm', '--out', 'o']
+    assert command._parse(base).only == list('abcdef')
+    assert command._parse([*base, '--only', 'c, a']).only == ['c', 'a']
+    with pytest.raises(SystemExit):
+        command._parse([*base, '--only', 'a,x'])
+    assert 'not x' in capsys.readouterr().err
+
+
+def test_help_does_not_wait_for_libraries():
+    code = (
+        'import sys; from bids_inpaint.evaluation import __main__ as c\n'
+        'try:\n    c._parse(["--help"])\nexcept SystemExit:\n    pass\n'
+        'print(sorted({"keras", "ants", "tensorflow"} & sys.modules.keys()))'
+    )
+    done = timing.subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == '[]'
+
+
+def test_without_nonblind_network_a_sentence_says_so(setup):
+    (table,) = reconstruction.make(setup)
+    assert not table.rows
+    assert f'no non-blind network in {setup.models / "nonblind"}' in table.notes[0]
+
+
+def test_programs_that_are_missing_are_named(monkeypatch):
+    monkeypatch.setattr(segmenters, 'find_spec', lambda _: None)
+    monkeypatch.setattr(segmenters, '_has_spm', lambda: False)
+    found, missing = segmenters.available()
+    assert list(found) == ['Atropos']
+    assert [sentence.split(':')[0] for sentence in missing] == ['dipy HMRF', 'SPM12']
+    monkeypatch.setattr(segmenters, 'find_spec', lambda _: object())
+    monkeypatch.setattr(segmenters, '_has_spm', lambda: True)
+    found, missing = segmenters.available()
+    assert list(found) == ['Atropos', 'dipy HMRF', 'SPM12']
+    assert missing == []
+
+
+def _check_tissues(labels):
+    brain, grey, white = tissue_maps()
+    assert labels.dtype == np.uint8
+    assert not labels[~brain].any()
+    assert (labels[white] == 3).mean() > 0.95
+    assert (labels[grey] == segmenters.GREY).mean() > 0.95
+    assert (labels[brain & ~grey & ~white] == 1).mean() > 0.95
+
+
+@pytest.mark.slow
+def test_atropos_finds_the_tissues_and_the_same_ones_again(small_template):
+    labels = segmenters.atropos(healthy_brain(), small_template.brain_mask)
+    _check_tissues(labels)
+    again = segmenters.atropos(healthy_brain(), small_template.brain_mask)
+    np.testing.assert_array_equal(labels, again)
+    # A lesion as dark as grey matter is called grey: what inpainting is for.
+    lesioned = healthy_brain()
+    lesioned[10:14, 10:14, 10:14] = GREY
+    labels = segmenters.atropos(lesioned, small_template.brain_mask)
+    assert (labels[10:14, 10:14, 10:14] == segmenters.GREY).mean() > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec('dipy') is None, reason='dipy is not installed')
+def test_hmrf_finds_the_tissues(small_template):
+    _check_tissues(segmenters.hmrf(healthy_brain(), small_template.brain_mask))
+
+
+def test_spm_is_given_a_brain_and_its_classes_are_put_in_order(small_template, monkeypatch):
+    from nipype.interfaces import spm
+
+    from bids_inpaint.image.volume import Volume, load, save
+
+    class NewSegment:
+        def __init__(self, channel_files):
+            self.t1w = load(channel_files).data
+
+        def run(self, cwd):
+            files = []
+            for name, level in (('c1', GREY), ('c2', WHITE), ('c3', FLUID)):
+                data = (np.abs(self.t1w - level) < 0.1).astype(np.float32)
+                path = save(Volume(data, AFFINE), timing.Path(cwd) / f'{name}t1w.nii')
+                files.append([str(path)])
+            self.outputs = type('Outputs', (), {'native_class_images': files})
+            return self
+
+    monkeypatch.setattr(spm, 'NewSegment', NewSegment)
+    _check_tissues(segmenters.spm(flat_brain(), small_template.brain_mask))
+
+
+def test_points_go_where_the_image_goes(tmp_path):
+    """An image that is resampled through the transform has its mark where the point goes."""
+    image = np.zeros(SHAPE, np.float32)
+    image[9, 12, 14] = 1
+    shift = ants.create_ants_transform(
+        transform_type='AffineTransform', dimension=3, translation=(-3.0, 2.0, 1.0)
+    )
+    ants.write_transform(shift, str(tmp_path / 'shift.mat'))
+    moving = to_ants(image, AFFINE)
+    moved = ants.apply_transforms(moving, moving, [str(tmp_path / 'shift.mat')]).numpy()
+    ((i, j, k),) = np.argwhere(moved > 0.5)
+    points = np.array([[9, 12, 14]])
+    found = registration.apply_to_points(points, [tmp_path / 'shift.mat'])
+    np.testing.assert_allclose(found[0], AFFINE[:3, :3] @ [i, j, k] + AFFINE[:3, 3], atol=1e-3)
+    assert (i, j, k) != (9, 12, 14)
+
+
+def test_the_picture_shows_the_slice_with_most_lesion(tmp_path):
+    mask = np.zeros(SHAPE, bool)
+    mask[10:14, 10:14, 13] = mask[10, 10, 7] = True
+    _, grey, _ = tissue_maps()
+    marked = healthy_brain()
+    marked[:, :, 13] = 1.8
+    panels = [
+        figure.Panel('before', marked, grey),
+        figure.Panel('after', healthy_brain(), grey & False),
+    ]
+    png = figure.draw_before_and_after(panels, mask, tmp_path / 'picture.png')
+    pixels = imread(png)[..., :3].mean(axis=-1)
+    half = pixels.shape[1] // 2
+    assert pixels[:, :half].mean() > pixels[:, half:].mean() + 0.2
+    assert [p.name for p in tmp_path.iterdir()] == ['picture.png']
+
+
+@pytest.mark.slow
+def test_a_prediction_is_measured_in_its_own_process(setup):
+    (t1w,) = setup.brains[0].glob('sub-06/**/*_desc-preproc_T1w.nii.gz')
+    found = timing.run_child('resampling', t1w, setup.models / 'blind', 'cpu', 1)
+    assert set(found) == {'load_s', 'first_s', 'next_s', 'peak_memory_gb'}
+    assert 0.05 < found['peak_memory_gb'] < 4
+    assert found['first_s'] > 0
+    with pytest.raises(
+        RuntimeError, match=r'(?s)resampling on .*sub-06.* ended with 1: .*no network'
+    ):
+        timing.run_child('resampling', t1w, setup.models / 'none', 'cpu', 1)
+
+
+def test_peak_memory_grows_with_what_is_held():
+    before = one_prediction.peak_memory_gb()
+    held = np.ones(2**26, np.float32)  # 0.25 GB
+    assert one_prediction.peak_memory_gb() > 0
+    assert one_prediction.peak_memory_gb() >= before
+    assert held.nbytes / 1024**3 <= one_prediction.peak_memory_gb()
+
+
+@pytest.mark.slow
+def test_every_table_is_made_and_made_again_from_memory(
+    setup, make_network, monkeypatch, capsys, caplog
+):
+    make_network('nonblind')
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(timing, 'plan', lambda *_, **__: [('cpu', 'network', 1)])
+    template = to_ants(healthy_brain(), AFFINE).numpy()
+    monkeypatch.setattr(
+        registration,
+        'load_template',
+        lambda: type('Template', (), {'t1w': template}),
+    )
+    monkeypatch.setattr(segmenters, 'find_spec', lambda _: None)
+    arguments = ['--brains', *map(str, setup.brains), '--masks', str(setup.masks)]
+    arguments += ['--patients', str(setup.patients), '--models', str(setup.models)]
+    arguments += ['--out', str(setup.out), '--work', str(setup.memory.folder), '--threads', '1']
+    assert command.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line.startswith('### ')] == [
+        (setup.out / f'{name}.md').read_text().splitlines()[0]
+        for name in (
+            'a_reconstruction',
+            'b_whole_volume',
+            'b_lesions_by_size',
+            'b_lesions_by_darkness',
+            'b_patients',
+            'c_segmentation',
+            'c_segmentation_patients',
+            'd_threshold',
+            'd_lesion_map',
+            'd_lesion_map_patients',
+            'e_registration',
+            'f_time_and_memory',
+        )
+    ]
+    _check_end_to_end(setup.out)
+    # What is costly comes from memory, and the figures are the same.
+    before = {p.name: p.read_text() for p in setup.out.glob('[a-e]_*.tsv')}
+    for module, name in ((segmenters, 'atropos'), (registration, 'map_points')):
+        monkeypatch.setattr(module, name, None)
+    monkeypatch.setattr('bids_inpaint.evaluation.methods.inpaint_on_device', None)
+    assert command.main([*arguments, '--only', 'a,b,c,d,e']) == 0
+    assert {p.name: p.read_text() for p in setup.out.glob('[a-e]_*.tsv')} == before
+    assert {m.__name__.split('.')[-1] for m in (segmentation, lesion_maps)} <= set(
+        command.TABLES.values()
+    )
+
+
+def _check_end_to_end(out):
+    """A network that has learnt nothing does as well as doing nothing."""
+    whole = {(r['images'], r['method']): r for r in _rows(out / 'b_whole_volume.tsv')}
+    assert {images for images, _ in whole} == {'healthy', 'simulated', 'patients'}
+    assert float(whole['healthy', 'inpainted']['psnr_db']) == float('inf')
+    assert float(whole['healthy', 'inpainted']['change_ml']) == 0
+    simulated = whole['simulated', 'network']
+    assert simulated['psnr_db'] == whole['simulated', 'nothing']['psnr_db']
+    for row in _rows(out / 'b_lesions_by_size.tsv'):
+        assert float(row['error_network']) == pytest.approx(1, abs=1e-6)
+    patients = _rows(out / 'b_patients.tsv')
+    assert {row['patient'] for row in patients} == {'openms26', 'mslesseg14_ses-1'}
+    for row in patients:
+        # The non-blind network fills with -1, as it is given.
+        mean = -1 if row['method'] == 'non-blind' else 1
+        if row['method'] != 'resampling':
+            assert float(row['lesion_mean']) == pytest.approx(mean, abs=1e-5)
+    segmented = {r['method']: r for r in _rows(out / 'c_segmentation.tsv')}
+    assert float(segmented['reference']['average']) == 1
+    assert segmented['inpainted']['average'] == segmented['nothing']['average']
+    assert segmented['inpainted']['p'] == 'n/a'
+    assert 'left out, as dipy is not installed' in (out / 'c_segmentation.md').read_text()
+    assert imread(out / segmentation.FIGURE).shape[2] == 4
+    mapped = {(r['images'], r['method']): r for r in _rows(out / 'd_lesion_map.tsv')}
+    assert float(mapped['patients', 'inpainted']['dice']) == 0
+    moved = {r['method']: r for r in _rows(out / 'e_registration.tsv')}
+    assert moved['inpainted']['inside_mm'] == moved['nothing']['inside_mm']
+    (timed,) = _rows(out / 'f_time_and_memory.tsv')
+    assert float(timed['first_s']) > 0
