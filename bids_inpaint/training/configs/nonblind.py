@@ -9,5 +9,5 @@ def get_config() -> TrainingConfig:
     return TrainingConfig(
         task='nonblind',
         architecture=UNetConfig(filters=32),
-        stages=(Stage(until=6000, crop_vox=96, lesion_weight=10.0),),
+        stages=(Stage(until=1500, crop_vox=96, lesion_weight=10.0),),
     )
