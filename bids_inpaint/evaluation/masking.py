@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.evaluation.methods import HIDDEN
 from bids_inpaint.image.lesion_map import label_lesions
 from bids_inpaint.image.metrics import peak_of
+from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.lesions import LesionConfig, place_mask
 
 _MOST_MASKS = 20

@@ -16,9 +16,8 @@ from bids_inpaint.image.volume import Volume
 from bids_inpaint.network.card import CARD_FILE, Card, read_card
 from bids_inpaint.network.session import inpaint_on_device
 from bids_inpaint.training.assess import Prediction, apply_thresholds
+from bids_inpaint.training.pipeline import conceal
 
-HIDDEN = -1.0
-"""What voxels are set to that the non-blind network is to fill."""
 NO_NONBLIND = (
     'Left out: there is no non-blind network in {folder}. Train it, and give the same command '
     'again.'
@@ -88,11 +87,6 @@ class Network:
             return t1w.copy()
         predicted = self.apply(conceal(t1w, lesion_mask), brain_mask)
         return np.where(lesion_mask, predicted, t1w).astype(np.float32)
-
-
-def conceal(t1w: NDArray[np.float32], lesion_mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Give the voxels of a mask the value that tells the non-blind network to fill them."""
-    return np.where(lesion_mask, np.float32(HIDDEN), t1w)
 
 
 def predict_case(network: Network, case: Case) -> Prediction:

@@ -14,7 +14,6 @@ from bids_inpaint.evaluation.masking import draw_mask_to_psnr
 from bids_inpaint.evaluation.methods import (
     NO_NONBLIND,
     Network,
-    conceal,
     has_network,
     resample_only,
 )
@@ -24,6 +23,7 @@ from bids_inpaint.image.metrics import correlation, psnr, ssim
 from bids_inpaint.image.template import load_template
 from bids_inpaint.training.configs.data_split import TEST_SEED
 from bids_inpaint.training.examples import load_masks
+from bids_inpaint.training.pipeline import conceal
 
 # Of Manjon et al. 2020: what the masked input has, and how far from it the mean may be.
 _WANTED_DB = 34.2

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
+from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.augment import AugmentConfig, augment, cut_brain
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
 
 # Template probability above which a voxel's tissue is taken for granted.
 _SURE_PROBABILITY = 0.9
-HIDDEN = -1.0
-"""What a voxel that the non-blind network is to fill is set to."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def hide(
 
 def conceal(t1w: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Give voxels of a mask the value that tells the non-blind network to fill them."""
-    return np.where(mask, np.float32(HIDDEN), t1w)
+    return np.where(mask, HIDDEN, t1w)
 
 
 def _cut(
