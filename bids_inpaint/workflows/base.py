@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from bids_inpaint.bids.scan import Scan
+from bids_inpaint.bids.sidecars import generated_by
 from bids_inpaint.settings import Settings
 from bids_inpaint.workflows.inpaint import InpaintOptions, init_inpaint_wf, init_quality_wf
 from bids_inpaint.workflows.outputs import OutputOptions, init_derivatives_wf
@@ -98,7 +100,7 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
     )
     inpaint_wf = init_inpaint_wf(options)
     quality_wf = init_quality_wf(options, lesion_map=settings.lesion_map)
-    derivatives_wf = init_derivatives_wf(_output_options(settings))
+    derivatives_wf = init_derivatives_wf(_output_options(settings, network))
     facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
 
     def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str, **renamed: str) -> None:
@@ -157,7 +159,12 @@ def _inpaint_options(settings: Settings, network: Network) -> InpaintOptions:
     )
 
 
-def _output_options(settings: Settings) -> OutputOptions:
+def parameters(settings: Settings, network: Network) -> dict[str, Any]:
+    """Gather what decides on the result of a scan."""
+    return {**settings.parameters, 'network_sha256': network.sha256}
+
+
+def _output_options(settings: Settings, network: Network) -> OutputOptions:
     """Take from the settings what is written, and where."""
     return OutputOptions(
         output_dir=settings.output_dir,
@@ -165,4 +172,5 @@ def _output_options(settings: Settings) -> OutputOptions:
         uncompressed=settings.uncompressed,
         lesion_map=settings.lesion_map,
         fail_on_qc=settings.fail_on_qc,
+        generated_by=[generated_by(parameters(settings, network))],
     )

@@ -1,6 +1,6 @@
 """Save what the other workflows computed; they know nothing of names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class OutputOptions:
         Whether there is a lesion mask.
     fail_on_qc : bool
         Whether QC numbers out of their limits are an error.
+    generated_by : sequence of dict
+        Program, version, container and parameters, for every sidecar.
 
     """
 
@@ -48,6 +50,7 @@ class OutputOptions:
     uncompressed: bool
     lesion_map: bool
     fail_on_qc: bool
+    generated_by: Sequence[Mapping[str, Any]] = ()
 
 
 def field_name(kind: str, space: str) -> str:
@@ -129,7 +132,7 @@ def _sink(kind: str, space: str, options: OutputOptions) -> pe.Node:
             space=space,
             output_dir=str(options.output_dir),
             extension='.nii' if options.uncompressed else '.nii.gz',
-            metadata=_METADATA.get(kind, {}),
+            metadata={**_METADATA.get(kind, {}), 'GeneratedBy': list(options.generated_by)},
         ),
         name=f'ds_{field_name(kind, space)}',
         mem_gb=0.2,
