@@ -17,7 +17,7 @@ from bids_inpaint.cli.environment import configure_logging, prepare_environment
 from bids_inpaint.cli.listing import format_table, list_plan, list_scans
 from bids_inpaint.cli.parser import parse_arguments
 from bids_inpaint.cli.resolve import check_writable, resolve_settings
-from bids_inpaint.cli.termination import TERMINATED, raising_terminated
+from bids_inpaint.cli.termination import TERMINATED, end_at_once, raising_terminated
 from bids_inpaint.errors import BidsInpaintError, Terminated
 from bids_inpaint.settings import Settings
 
@@ -51,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     configure_logging(arguments.verbosity)
     with raising_terminated():
-        return _run(arguments)
+        status = _run(arguments)
+        if status == TERMINATED:
+            end_at_once()
+    return status
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """End at once, and cleanly, when asked to by SIGTERM: by `docker stop`, SLURM, or a time limit."""
 
+import logging
 import os
 import signal
 import threading
@@ -13,6 +14,15 @@ from bids_inpaint.errors import Terminated
 TERMINATED = 128 + signal.SIGTERM  # as shells have it
 # Docker waits for 10 s before it kills.
 _AT_LATEST_S = 4.0
+
+
+def end_at_once() -> NoReturn:
+    """End the process without the clearing up of Python's, which takes up to 10 s.
+
+    Its processes are ended and its files whole or removed by then.
+    """
+    logging.shutdown()
+    os._exit(TERMINATED)
 
 
 @contextmanager
