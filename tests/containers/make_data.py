@@ -1,4 +1,4 @@
-"""Write a dataset of two tiny heads and a network in name only: `make_data.py FOLDER`.
+"""Write a dataset of tiny heads and a network in name only: `make_data.py FOLDER [NUMBER]`.
 
 FOLDER/data/sub-*/anat and FOLDER/models, for `tests/tiny_app.py`, which runs within the image.
 """
@@ -14,22 +14,21 @@ import tiny_app
 
 from bids_inpaint.image.resample import Grid
 
-# More voxels in one: with TINY_KILL it alone is killed.
-SHAPES = {'01': (44, 52, 44), '02': (46, 52, 44)}
-
 
 def main() -> int:
     """Write all."""
     folder = Path(sys.argv[1])
     affine = np.diag([4.0, 4, 4, 1])
     affine[:3, 3] = -88, -120, -68
-    for label, shape in SHAPES.items():
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    labels = [f'{label:02}' for label in range(1, number + 1)]
+    for label in labels:
         path = folder / f'data/sub-{label}/anat/sub-{label}_T1w.nii.gz'
-        tiny_app.write_head(path, Grid(shape, affine))
+        tiny_app.write_head(path, Grid((44, 52, 44), affine))
     description = {'Name': 'tiny', 'BIDSVersion': '1.9.0'}
     (folder / 'data/dataset_description.json').write_text(json.dumps(description))
-    labels = ''.join(f'sub-{label}\n' for label in SHAPES)
-    (folder / 'data/participants.tsv').write_text(f'participant_id\n{labels}')
+    rows = ''.join(f'sub-{label}\n' for label in labels)
+    (folder / 'data/participants.tsv').write_text(f'participant_id\n{rows}')
     tiny_app.write_models(folder / 'models')
     return 0
 
