@@ -201,15 +201,20 @@ def write_head(
     return path
 
 
-def main() -> int:
-    """Run the app with everything replaced."""
+def replace_all() -> None:
+    """Replace, in this process, all that takes long."""
     import importlib
-
-    from bids_inpaint.cli import main as app
 
     sys.modules['bids_inpaint.network.session'] = stub_session()
     for module, name, value in replacements():
         setattr(importlib.import_module(module), name, value)
+
+
+def main() -> int:
+    """Run the app with everything replaced."""
+    from bids_inpaint.cli import main as app
+
+    replace_all()
     return app()
 
 
