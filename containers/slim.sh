@@ -11,10 +11,11 @@ rm -rf "$site"/tensorflow/include "$site"/tensorflow/xla_aot_runtime_src "$site"
 find "$site" -type d -name tests -prune -exec rm -rf {} +
 
 # pip was told not to compile: of the 20 000 modules a run imports a quarter. Those are compiled
-# here, by importing them, as the image may be read-only when it runs.
+# here, by importing them, as the image may be read-only when it runs; matplotlib's list of fonts is
+# made on the way.
 find "$site" -type d -name __pycache__ -prune -exec rm -rf {} +
 cd /tmp
-MPLCONFIGDIR=/tmp/slim KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim NO_ET=1 \
+MPLCONFIGDIR="$(dirname "$python")/../matplotlib" KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim NO_ET=1 \
     TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=-1 "$python" - <<'PYTHON'
 import ants, bids, keras, matplotlib.pyplot, nibabel, nilearn.datasets, nilearn.image, numpy, rich
 import rich.logging, rich.progress, scipy.ndimage, scipy.optimize, sqlalchemy, tensorflow, tomli_w

@@ -1,9 +1,11 @@
 """Set up the process before heavy libraries are imported: they read these once, at import."""
 
+import contextlib
 import logging
 import os
+import shutil
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from rich.console import Console
@@ -71,6 +73,20 @@ def prepare_environment(
     # Containers often run as a user without a home.
     if not (own_home and Path(own_home).is_dir() and os.access(own_home, os.W_OK | os.X_OK)):
         folders['HOME'] = home
+    fonts = _font_lists(environ)
     for name, path in folders.items():
         path.mkdir(parents=True, exist_ok=True)
         environ[name] = str(path)
+    for font_list in fonts:
+        with contextlib.suppress(OSError):
+            shutil.copy(font_list, folders['MPLCONFIGDIR'])
+
+
+def _font_lists(environ: Mapping[str, str]) -> list[Path]:
+    """Find what matplotlib knows of fonts; to find that out anew takes it seconds."""
+    cache = Path(environ.get('XDG_CACHE_HOME') or Path(environ.get('HOME') or '/', '.cache'))
+    folder = Path(environ.get('MPLCONFIGDIR') or cache / 'matplotlib')
+    try:
+        return list(folder.glob('fontlist-*.json'))
+    except OSError:  # not to be read
+        return []

@@ -4,7 +4,10 @@ import logging
 import math
 import re
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nipype.pipeline import engine as pe
@@ -49,7 +52,9 @@ class SlurmPlugin(SLURMPlugin):
         needs = resource_arguments(node.mem_gb, node.n_procs)
         arguments = ' '.join(filter(None, (needs, self._sbatch_args)))
         node.plugin_args = {'sbatch_args': arguments, 'overwrite': True}
-        return int(super()._submit_batchtask(scriptfile, node))
+        # A job whose number is not noted yet could not be cancelled.
+        with _signals_later():
+            return int(super()._submit_batchtask(scriptfile, node))
 
     def _get_result(self, taskid: int) -> dict[str, Any] | None:
         """Give the result of a job, or None while it runs.
@@ -67,6 +72,21 @@ class SlurmPlugin(SLURMPlugin):
                 f'without a result: {state}. The same command goes on where this one stopped\n',
             ]
         return result
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Put off what ends the run until the block has ended."""
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: caught.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in caught:
+            signal.raise_signal(late)
 
 
 def resource_arguments(mem_gb: float, n_procs: int) -> str:

@@ -46,6 +46,16 @@ def test_libraries_keep_nothing_in_the_home_of_the_user(settings, tmp_path, name
     assert Path(environ[name]).is_dir()
 
 
+@pytest.mark.parametrize('name', ['HOME', 'XDG_CACHE_HOME', 'MPLCONFIGDIR'])
+def test_the_list_of_fonts_is_not_made_anew(settings, tmp_path, name):
+    below = {'HOME': '.cache/matplotlib', 'XDG_CACHE_HOME': 'matplotlib', 'MPLCONFIGDIR': ''}[name]
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    (tmp_path / below / 'fontlist-v390.json').write_text('fonts')
+    environ = {name: str(tmp_path)}
+    prepare_environment(settings, environ)
+    assert Path(environ['MPLCONFIGDIR'], 'fontlist-v390.json').read_text() == 'fonts'
+
+
 @pytest.mark.parametrize(
     ('environ', 'name'), [({'LOGNAME': 'a', 'USER': 'b'}, 'a'), ({'USER': 'b'}, 'b')]
 )

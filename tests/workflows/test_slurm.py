@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from nipype.interfaces.utility import Function
 from nipype.pipeline import engine as pe
 
 from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.errors import Terminated
 from bids_inpaint.workflows import execute
 from bids_inpaint.workflows.base import scan_wf_name
 from bids_inpaint.workflows.execute import find_failures
@@ -94,6 +96,24 @@ def test_jobs_are_cancelled_when_the_run_is_ended(commands, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         plugin.run(None, {})
     assert (commands / 'cancelled').read_text() == '3 4\n'
+
+
+def test_a_run_that_is_ended_while_it_submits_notes_the_job_first(commands):
+    plugin = SlurmPlugin({})
+    script = f'#!/bin/bash\nkill -TERM {os.getpid()}\necho Submitted batch job 9\n'
+    (commands / 'sbatch').write_text(script)
+    node = pe.Node(Function(['a', 'b'], ['out'], function=add), 'step', base_dir=str(commands))
+
+    def terminate(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with pytest.raises(Terminated):
+            plugin._submit_batchtask(str(commands / 'script.sh'), node)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert list(plugin._pending) == [9]
 
 
 @pytest.mark.usefixtures('commands')
