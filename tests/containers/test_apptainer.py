@@ -5,7 +5,8 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,20 +37,28 @@ def apptainer(*arguments: str, **options: object) -> 'subprocess.CompletedProces
 
 
 @pytest.fixture
-def tiny_line(sif, tmp_path) -> Callable[..., list[str]]:
+def folder() -> Iterator[Path]:
+    """Folder that any user may come to, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def tiny_line(sif, folder) -> Callable[..., list[str]]:
     """Maker of arguments that run the tiny app in the image."""
     made = apptainer(
-        *('exec', '--containall', '-B', f'{TESTS}:/tests:ro,{tmp_path}:/tiny', sif),
+        *('exec', '--containall', '-B', f'{TESTS}:/tests:ro,{folder}:/tiny', sif),
         *('python', '/tests/containers/make_data.py', '/tiny'),
     )
     assert made.returncode == 0, made.stderr
-    (tmp_path / 'out').mkdir()
-    (tmp_path / 'out').chmod(0o777)
-    binds = f'{TESTS}:/tests:ro,{tmp_path}/data:/data:ro,{tmp_path}/models:/models:ro'
+    (folder / 'out').mkdir()
+    (folder / 'out').chmod(0o777)
+    binds = f'{TESTS}:/tests:ro,{folder}/data:/data:ro,{folder}/models:/models:ro'
 
     def make(*options: str) -> list[str]:
         return [
-            *('exec', *options, '-B', f'{binds},{tmp_path}/out:/out', sif),
+            *('exec', *options, '-B', f'{binds},{folder}/out:/out', sif),
             *('python', '/tests/tiny_app.py', '/data', '/out', 'participant'),
             *('--models=/models', '--nprocs=2', '-w', '/tmp/work'),  # noqa: S108 - of the image
         ]
@@ -73,17 +82,15 @@ def test_its_own_test(sif):
 
 
 @pytest.mark.parametrize('user', ['root', 'nobody'])
-def test_any_user_with_a_foreign_folder(tiny_line, tmp_path, user):
-    if user != 'root':
-        tmp_path.chmod(0o755)
-        for parent in tmp_path.parents[:2]:
-            parent.chmod(0o755)
+def test_any_user_with_a_foreign_folder(tiny_line, folder, user):
     number = pwd.getpwnam(user).pw_uid
-    result = apptainer(*tiny_line('--containall'), cwd='/', user=number, group=number)
+    result = apptainer(
+        *tiny_line('--containall'), cwd='/', user=number, group=number, extra_groups=[]
+    )
     assert result.returncode == 0, result.stderr
-    assert check_whole(tmp_path / 'out') == ['sub-01', 'sub-02']
-    assert {path.stat().st_uid for path in (tmp_path / 'out').rglob('*')} == {number}
-    fields = json.loads((tmp_path / 'out/dataset_description.json').read_text())
+    assert check_whole(folder / 'out') == ['sub-01', 'sub-02']
+    assert {path.stat().st_uid for path in (folder / 'out').rglob('*')} == {number}
+    fields = json.loads((folder / 'out/dataset_description.json').read_text())
     assert fields['GeneratedBy'][0]['Container'] == {
         'Type': 'singularity',
         'Tag': f'bids_inpaint:{__version__}-cpu',
