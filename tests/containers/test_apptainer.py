@@ -31,6 +31,7 @@ def apptainer(*arguments: str, **options: object) -> 'subprocess.CompletedProces
     """Run Apptainer, which wants a capability left out that root may lack in a container."""
     command = [str(shutil.which('apptainer')), *arguments]
     environ = {**os.environ, 'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE'}
+    environ['TMPDIR'] = '/tmp'  # noqa: S108 - any user may write there
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environ, timeout=600, **options
     )
