@@ -40,7 +40,15 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         *('--output-spaces', 'T1w', '--uncompressed', '--no-lesion-map'),
         *('--lesion-threshold', '0.2', '--min-lesion-size', '5', '--flip-averaging'),
         *('--models', str(tmp_path), '--fail-on-qc', '--use-plugin', str(filters)),
-        *('--stop-on-first-crash', '--dry-run', '--write-graph', '--random-seed', '9', '-v'),
+        *(
+            '--skip-existing',
+            '--stop-on-first-crash',
+            '--dry-run',
+            '--write-graph',
+            '--random-seed',
+            '9',
+            '-v',
+        ),
     )
     values = settings.to_dict()
     assert values.pop('run_uuid')
@@ -68,6 +76,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         'models_dir': str(tmp_path),
         'fail_on_qc': True,
         'plugin_file': str(filters),
+        'skip_existing': True,
         'stop_on_first_crash': True,
         'dry_run': True,
         'write_graph': True,
