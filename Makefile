@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: demo test test-fast lint lock clean
+.PHONY: demo test test-fast test-containers test-slurm image lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/build.py demo/bids --truth demo/truth
@@ -18,6 +18,20 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Need podman or SLURM, and root; without them they are skipped, and say why.
+test-containers: $(VENV)/.installed-dev
+	tests/containers/run $(BIN)/python
+
+test-slurm: $(VENV)/.installed-dev
+	tests/slurm/run $(BIN)/python
+
+# CPU by default; `make image DEVICE=gpu BUILDER=podman`.
+DEVICE ?= cpu
+BUILDER ?= docker
+image:
+	$(BUILDER) build --build-arg DEVICE=$(DEVICE) --build-arg REVISION=$$(git rev-parse HEAD) \
+		-t bids_inpaint .
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -43,6 +57,8 @@ lock:
 		--no-emit-index-url --no-header --no-annotate -o requirements.lock
 	uv pip compile pyproject.toml --extra cpu --extra test --extra lint --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra gpu --constraint requirements.lock --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-gpu.lock
 
 clean:
 	rm -rf $(VENV) demo/bids demo/truth demo/derivatives demo/work

@@ -31,10 +31,24 @@ _NOT_IN_WORK_NAME = frozenset(
         'plugin_file',
         'run_uuid',
         'skip_bids_validation',
+        'skip_existing',
         'stop_on_first_crash',
         'verbosity',
         'work_dir',
         'write_graph',
+    }
+)
+# These say which images are processed and where they go, not how. Of the networks, it is their
+# content that counts.
+_SELECTION = frozenset(
+    {
+        'bids_dir',
+        'bids_filters',
+        'derivatives',
+        'models_dir',
+        'output_dir',
+        'participant_label',
+        'session_label',
     }
 )
 
@@ -97,6 +111,8 @@ class Settings:
         Whether QC numbers out of their limits make a scan fail, and not only warn.
     plugin_file : Path or None
         YAML file with a nipype plugin and its arguments.
+    skip_existing : bool
+        Whether images whose derivatives are all there, made in the same way, are left alone.
     stop_on_first_crash, dry_run, write_graph : bool
         End at the first failure; only list what would be done; draw the workflow's graph.
     random_seed : int
@@ -134,6 +150,7 @@ class Settings:
     models_dir: Path | None = None
     fail_on_qc: bool = False
     plugin_file: Path | None = None
+    skip_existing: bool = False
     stop_on_first_crash: bool = False
     dry_run: bool = False
     write_graph: bool = False
@@ -149,6 +166,12 @@ class Settings:
         """
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What decides on the result of a scan, as TOML and JSON can hold it."""
+        without = _NOT_IN_WORK_NAME | _SELECTION
+        return {name: value for name, value in self.to_dict().items() if name not in without}
 
     @property
     def run_work_dir(self) -> Path:

@@ -58,6 +58,7 @@ SAME_WORK = {
     'write_graph': True,
     'fail_on_qc': True,
     'skip_bids_validation': True,
+    'skip_existing': True,
     'bids_database_dir': Path('/database'),
     'dry_run': True,
     'analysis_level': 'group',

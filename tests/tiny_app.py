@@ -6,6 +6,7 @@ is the program itself. As a program, `python tiny_app.py <arguments of the app>`
 
 TINY_SLEEP   seconds that denoising takes
 TINY_KILL    number of voxels of the image on which denoising is killed, as for want of memory
+TINY_GREED   memory that denoising takes, in MB
 """
 
 import os
@@ -103,6 +104,8 @@ def register(t1w: Volume, *, random_seed: int) -> Registration:  # noqa: ARG001 
 
 def denoise(t1w: Volume, mask: NDArray[np.bool_]) -> Volume:  # noqa: ARG001 - as the true one
     """Stand in for denoising: slow, or killed, where that is asked for."""
+    greed = bytearray(int(os.environ.get('TINY_GREED', '0')) * 1_000_000)
+    greed[::4096] = b'x' * len(greed[::4096])
     time.sleep(float(os.environ.get('TINY_SLEEP', '0')))
     if os.environ.get('TINY_KILL') == str(t1w.data.size):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -205,15 +208,20 @@ def write_head(
     return path
 
 
-def main() -> int:
-    """Run the app with everything replaced."""
+def replace_all() -> None:
+    """Replace, in this process, all that takes long."""
     import importlib
-
-    from bids_inpaint.cli import main as app
 
     sys.modules['bids_inpaint.network.session'] = stub_session()
     for module, name, value in replacements():
         setattr(importlib.import_module(module), name, value)
+
+
+def main() -> int:
+    """Run the app with everything replaced."""
+    from bids_inpaint.cli import main as app
+
+    replace_all()
     return app()
 
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from bids_inpaint import __version__
 from bids_inpaint.bids.atomic import write_text
-from bids_inpaint.bids.container import container_facts
-from bids_inpaint.bids.sidecars import SOURCE_LINK, dataset_links, write_json
+from bids_inpaint.bids.sidecars import (
+    PIPELINE,
+    SOURCE_LINK,
+    dataset_links,
+    generated_by,
+    write_json,
+)
 from bids_inpaint.errors import BidsInpaintError
 
-PIPELINE = 'bids_inpaint'
 BIDS_VERSION = '1.10.0'
 DESCRIPTION = 'dataset_description.json'
 HOW_TO_ACKNOWLEDGE = (
@@ -74,13 +78,13 @@ def check_output_is_ours(output_dir: Path) -> None:
     """
     if not (output_dir / DESCRIPTION).exists():
         return
-    generated_by = read_description(output_dir).get('GeneratedBy')
-    entries = generated_by if isinstance(generated_by, list) else []
+    found = read_description(output_dir).get('GeneratedBy')
+    entries = found if isinstance(found, list) else []
     names = [entry.get('Name') for entry in entries if isinstance(entry, dict)]
     if PIPELINE not in names:
         msg = (
             f'output folder must be new, empty or made by {PIPELINE}: {output_dir} holds another '
-            f'dataset, GeneratedBy {generated_by!r}. Give a folder of its own'
+            f'dataset, GeneratedBy {found!r}. Give a folder of its own'
         )
         raise BidsInpaintError(msg)
 
@@ -107,10 +111,6 @@ def _description(bids_dir: Path, links: Mapping[str, str]) -> dict[str, Any]:
     """Content of the output's dataset_description.json."""
     source = read_description(bids_dir)
     name = source.get('Name') or bids_dir.name
-    generated_by: dict[str, Any] = {'Name': PIPELINE, 'Version': __version__}
-    container = container_facts()
-    if container:
-        generated_by['Container'] = container
     source_dataset = {'URL': bids_dir.as_uri()}
     if isinstance(source.get('DatasetDOI'), str):
         source_dataset['DOI'] = source['DatasetDOI']
@@ -118,7 +118,7 @@ def _description(bids_dir: Path, links: Mapping[str, str]) -> dict[str, Any]:
         'Name': f'{PIPELINE}: T1w images without white-matter lesions, of: {name}',
         'BIDSVersion': BIDS_VERSION,
         'DatasetType': 'derivative',
-        'GeneratedBy': [generated_by],
+        'GeneratedBy': [generated_by({})],
         'SourceDatasets': [
             source_dataset,
             *({'URL': uri} for name, uri in links.items() if name != SOURCE_LINK),

@@ -8,10 +8,13 @@ from itertools import chain, count
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from bids_inpaint import __version__
 from bids_inpaint.bids.atomic import write_text
+from bids_inpaint.bids.container import container_facts
 from bids_inpaint.bids.names import KINDS, NATIVE_SPACE, TEMPLATE_SPACE
 from bids_inpaint.bids.scan import Scan
 
+PIPELINE = 'bids_inpaint'
 SOURCE_LINK = 'raw'  # name of the input dataset in DatasetLinks
 
 # Where the template is defined, for SpatialReference.
@@ -57,6 +60,17 @@ def lesion_mask_uri(lesion_mask: Path, links: Mapping[str, Path]) -> str:
 def derivative_uri(path: PurePosixPath) -> str:
     """BIDS URI of a file of the derivative dataset, from its path within it."""
     return f'bids::{path}'
+
+
+def generated_by(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Say which program wrote a file, in which container, and with which parameters."""
+    container = container_facts()
+    return {
+        'Name': PIPELINE,
+        'Version': __version__,
+        **({'Container': container} if container else {}),
+        **({'Parameters': dict(parameters)} if parameters else {}),
+    }
 
 
 def image_sidecar(

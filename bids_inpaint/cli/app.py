@@ -1,5 +1,6 @@
 """The program: settings, scans, work, exit status."""
 
+import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from bids_inpaint.cli.environment import configure_logging, prepare_environment
 from bids_inpaint.cli.listing import format_table, list_plan, list_scans
 from bids_inpaint.cli.parser import parse_arguments
 from bids_inpaint.cli.resolve import check_writable, resolve_settings
-from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.cli.termination import TERMINATED, end_at_once, raising_terminated
+from bids_inpaint.errors import BidsInpaintError, Terminated
 from bids_inpaint.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,12 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     status : int
         0: all scans were processed. 1: some failed, all others were finished. 2: nothing was
-        begun, as arguments, input or output are not usable. Wrong options and `--help` raise
-        SystemExit, as argparse does.
+        begun, as arguments, input or output are not usable. 130, 143: it was interrupted or
+        terminated. Wrong options and `--help` raise SystemExit, as argparse does.
 
     """
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     configure_logging(arguments.verbosity)
+    with raising_terminated():
+        status = _run(arguments)
+        if status == TERMINATED:
+            end_at_once()
+    return status
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Do what the arguments say, and turn what ends it early into a status."""
     try:
         settings = resolve_settings(arguments)
         if settings.analysis_level == 'group':
@@ -63,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         LOGGER.warning('interrupted; the same command goes on where this one stopped')
         return INTERRUPTED
+    except Terminated:
+        LOGGER.warning('terminated; the same command goes on where this one stopped')
+        return TERMINATED
 
 
 def _run_participant(settings: Settings) -> int:

@@ -1,9 +1,11 @@
 """Set up the process before heavy libraries are imported: they read these once, at import."""
 
+import contextlib
 import logging
 import os
+import shutil
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +19,17 @@ _LEVELS = (
     (logging.DEBUG, logging.INFO),
     (logging.DEBUG, logging.DEBUG),
 )
+
+# Where libraries keep caches and read their own configuration, and what it is called here.
+_LIBRARY_FOLDERS = {
+    'XDG_CACHE_HOME': '.cache',
+    'XDG_CONFIG_HOME': '.config',
+    'MPLCONFIGDIR': 'matplotlib',
+    'NIPYPE_CONFIG_DIR': 'nipype',
+    'KERAS_HOME': 'keras',
+    'TEMPLATEFLOW_HOME': 'templateflow',
+    'CUDA_CACHE_PATH': 'cuda',
+}
 
 
 def configure_logging(verbosity: int) -> None:
@@ -47,25 +60,33 @@ def prepare_environment(
     """
     environ['NO_ET'] = '1'  # nipype asks a server for its newest version otherwise
     environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # errors only
+    # Nipype's SLURM plugin names its jobs by it; containers and cron do not set it.
+    environ.setdefault('LOGNAME', environ.get('USER') or f'uid{os.getuid()}')
     threads = str(settings.omp_nthreads)
     environ['OMP_NUM_THREADS'] = threads
     environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] = threads
-    # Containers often run as a user without a home. What libraries keep there is of no value
-    # after the run, and goes with its working folder.
+    # What libraries keep in the user's home is of no value after the run, and goes with its
+    # working folder; what the user has set there for other programs is not to change a result.
     home = settings.run_work_dir / 'home'
-    replacements = {'HOME': home, 'XDG_CACHE_HOME': home / '.cache', 'MPLCONFIGDIR': home / '.mpl'}
+    folders = {name: home / folder for name, folder in _LIBRARY_FOLDERS.items()}
     own_home = environ.get('HOME')
-    if own_home and Path(own_home).is_dir() and _is_writable(own_home):
-        # Those that are not set lie below HOME, and are as good.
-        replacements = {name: path for name, path in replacements.items() if name in environ}
-        replacements = {n: p for n, p in replacements.items() if not _is_writable(environ[n])}
-    for name, path in replacements.items():
+    # Containers often run as a user without a home.
+    if not (own_home and Path(own_home).is_dir() and os.access(own_home, os.W_OK | os.X_OK)):
+        folders['HOME'] = home
+    fonts = _font_lists(environ)
+    for name, path in folders.items():
         path.mkdir(parents=True, exist_ok=True)
         environ[name] = str(path)
+    for font_list in fonts:
+        with contextlib.suppress(OSError):
+            shutil.copy(font_list, folders['MPLCONFIGDIR'])
 
 
-def _is_writable(folder: str) -> bool:
-    """Tell whether a folder, or the one that it would be made in, may be written to."""
-    path = Path(folder).absolute()
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+def _font_lists(environ: Mapping[str, str]) -> list[Path]:
+    """Find what matplotlib knows of fonts; to find that out anew takes it seconds."""
+    cache = Path(environ.get('XDG_CACHE_HOME') or Path(environ.get('HOME') or '/', '.cache'))
+    folder = Path(environ.get('MPLCONFIGDIR') or cache / 'matplotlib')
+    try:
+        return list(folder.glob('fontlist-*.json'))
+    except OSError:  # not to be read
+        return []

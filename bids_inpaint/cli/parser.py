@@ -227,6 +227,12 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help='YAML file with a nipype plugin and its arguments',
     )
     group.add_argument(
+        '--skip-existing',
+        action='store_true',
+        help='leave alone images whose derivatives are all there, made by the same version, with '
+        'the same parameters, from the same source',
+    )
+    group.add_argument(
         '--stop-on-first-crash',
         action='store_true',
         help='end at the first failure (default: finish all other images)',

@@ -72,6 +72,7 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
         models_dir=arguments.models,
         fail_on_qc=arguments.fail_on_qc,
         plugin_file=arguments.use_plugin,
+        skip_existing=arguments.skip_existing,
         stop_on_first_crash=arguments.stop_on_first_crash,
         dry_run=arguments.dry_run,
         write_graph=arguments.write_graph,

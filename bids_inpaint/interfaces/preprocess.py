@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, isdefined, trai
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.bids.existing import source_sha256
 from bids_inpaint.image import template
 from bids_inpaint.image.ants_bridge import read_itk_affine, write_itk_affine
 from bids_inpaint.image.bias import estimate_bias_field
@@ -64,7 +65,8 @@ class Conform(MeasuredInterface):
         t1w = conform(img)
         self._results['out_file'] = save_array(t1w.data, t1w.affine, folder / 'conformed.nii')
         zooms = [round(float(zoom), 4) for zoom in img.header.get_zooms()[:3]]
-        facts = {'shape': list(img.shape), 'zooms_mm': zooms}
+        digest = source_sha256(Path(self.inputs.in_file))
+        facts = {'shape': list(img.shape), 'zooms_mm': zooms, 'source_sha256': digest}
         if isdefined(self.inputs.lesion_mask):
             facts |= self._conform_mask(img, t1w.affine, folder)
         return facts

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
+from bids_inpaint.bids.existing import source_sha256
 from bids_inpaint.bids.scan import Scan
-from bids_inpaint.bids.sidecars import dataset_links, lesion_mask_uri
+from bids_inpaint.bids.sidecars import dataset_links, generated_by, lesion_mask_uri
 from bids_inpaint.settings import Settings
 from bids_inpaint.workflows.inpaint import InpaintOptions, init_inpaint_wf, init_quality_wf
 from bids_inpaint.workflows.outputs import OutputOptions, init_derivatives_wf
@@ -111,7 +113,8 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
     )
     inpaint_wf = init_inpaint_wf(options)
     quality_wf = init_quality_wf(options, lesion_map=settings.lesion_map)
-    derivatives_wf = init_derivatives_wf(_output_options(settings, given_mask))
+    made = generated_by(parameters(settings, scan, network))
+    derivatives_wf = init_derivatives_wf(_output_options(settings, given_mask, made))
     facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
 
     def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str, **renamed: str) -> None:
@@ -190,7 +193,15 @@ def _inpaint_options(settings: Settings, network: Network, *, fill: bool) -> Inp
     )
 
 
-def _output_options(settings: Settings, given_mask: GivenMask | None) -> OutputOptions:
+def parameters(settings: Settings, scan: Scan, network: Network) -> dict[str, Any]:
+    """Gather what decides on the result of a scan."""
+    mask = {'lesion_mask_sha256': source_sha256(scan.lesion_mask)} if scan.lesion_mask else {}
+    return {**settings.parameters, 'network_sha256': network.sha256, **mask}
+
+
+def _output_options(
+    settings: Settings, given_mask: GivenMask | None, made: dict[str, Any]
+) -> OutputOptions:
     """Take from the settings what is written, and where."""
     return OutputOptions(
         output_dir=settings.output_dir,
@@ -199,4 +210,5 @@ def _output_options(settings: Settings, given_mask: GivenMask | None) -> OutputO
         lesion_map=settings.lesion_map,
         fail_on_qc=settings.fail_on_qc,
         more_sources=[given_mask.uri] if given_mask else [],
+        generated_by=[made],
     )

@@ -3,7 +3,7 @@
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -16,6 +16,8 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from nipype.pipeline import plugins
 
+from bids_inpaint.bids.existing import is_done
+from bids_inpaint.bids.names import planned_paths
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.interfaces.network import check_device, find_network
@@ -26,15 +28,23 @@ from bids_inpaint.workflows.base import (
     Network,
     init_bids_inpaint_wf,
     network_name,
+    parameters,
     scan_wf_name,
 )
 from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
 from bids_inpaint.workflows.progress import ProgressDisplay
+from bids_inpaint.workflows.slurm import SlurmPlugin
 
 LOGGER = logging.getLogger(__name__)
 
+# In place of nipype's own of these names.
+_OWN_PLUGINS = {'MultiProc': ProcessesPlugin, 'SLURM': SlurmPlugin}
 # Nipype looks for finished nodes this often (s); its default of 2 s is lost at every step.
 _POLL_SECONDS = 0.1
+# A cluster's queue is asked about each job, by a command: not so often.
+_POLL_QUEUE_SECONDS = 2.0
+# What waiting and looking on takes of the memory, beside the step that runs (GB).
+_MAIN_PROCESS_GB = 0.4
 _NVIDIA_DRIVER = Path('/proc/driver/nvidia')
 _NODE_LINE = re.compile(r'^Node: (\S+)$', re.MULTILINE)
 _TRACEBACK = 'Traceback (most recent call last):'
@@ -86,10 +96,17 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
 
     """
     networks = _find_networks(settings, scans)
+    if settings.skip_existing:
+        scans = _without_done(settings, scans, networks)
+    if not scans:
+        shutil.rmtree(settings.run_work_dir, ignore_errors=True)
+        return []
     _configure_nipype(settings)
     workflow = init_bids_inpaint_wf(settings, scans, networks)
     if settings.write_graph:
         _write_graph(workflow, settings)
+    if not settings.plugin_file:
+        _warn_of_little_memory(workflow, settings.mem_gb)
     crashes, error = _run(workflow, settings, scans)
     failures = find_failures(crashes, scans)
     if isinstance(error, OSError) and not failures:  # outside of any step: the disk is full
@@ -151,12 +168,51 @@ def _run(
     raised = None
     with ProgressDisplay({scan_wf_name(scan): scan.name for scan in scans}, steps) as display:
         arguments['status_callback'] = display.update
-        own = ProcessesPlugin(arguments) if plugin == 'MultiProc' else None
+        own = _OWN_PLUGINS[plugin](arguments) if plugin in _OWN_PLUGINS else plugin
         try:
-            workflow.run(plugin=own or plugin, plugin_args=arguments)
+            workflow.run(plugin=own, plugin_args=arguments)
         except Exception as error:  # noqa: BLE001 - nipype raises the node's own, of any type
             raised = error
-    return own.crashes if own else read_crashes(settings.run_log_dir), raised
+    if isinstance(own, ProcessesPlugin):
+        return own.crashes, raised
+    return read_crashes(settings.run_log_dir), raised
+
+
+def _without_done(
+    settings: Settings, scans: Sequence[Scan], networks: Mapping[str, Network]
+) -> list[Scan]:
+    """Leave out scans of which nothing is left to do."""
+    left = [
+        scan
+        for scan in scans
+        if not is_done(
+            scan,
+            settings.output_dir,
+            planned_paths(
+                scan,
+                output_spaces=settings.output_spaces,
+                lesion_map=settings.lesion_map,
+                extension='.nii' if settings.uncompressed else '.nii.gz',
+            ),
+            parameters=parameters(settings, scan, networks[network_name(scan)]),
+            accept_problems=not settings.fail_on_qc,
+        )
+    ]
+    LOGGER.info('%d of %d T1w images are left to do', len(left), len(scans))
+    return left
+
+
+def _warn_of_little_memory(workflow: pe.Workflow, mem_gb: float) -> None:
+    """Say so if the step that needs most memory needs more than there is."""
+    nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
+    needed = max(node.mem_gb for node in nodes) + _MAIN_PROCESS_GB
+    if mem_gb < needed:
+        LOGGER.warning(
+            'memory: have %.1f GB, a scan needs %.1f GB: it may be killed. Give the container, '
+            'the job or --mem more',
+            mem_gb,
+            needed,
+        )
 
 
 def _find_networks(settings: Settings, scans: Sequence[Scan]) -> dict[str, Network]:
@@ -208,7 +264,9 @@ def _configure_nipype(settings: Settings) -> None:
                 'crashdump_dir': str(log_dir),
                 'crashfile_format': 'txt',
                 'stop_on_first_crash': str(settings.stop_on_first_crash).lower(),
-                'poll_sleep_duration': str(_POLL_SECONDS),
+                'poll_sleep_duration': str(
+                    _POLL_QUEUE_SECONDS if settings.plugin_file else _POLL_SECONDS
+                ),
                 'check_version': 'false',
             },
         }

@@ -1,6 +1,6 @@
 """Save what the other workflows computed; they know nothing of names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class OutputOptions:
         Whether QC numbers out of their limits are an error.
     more_sources : sequence of str
         BIDS URIs of what images are made from besides the T1w.
+    generated_by : sequence of dict
+        Program, version, container and parameters, for every sidecar.
 
     """
 
@@ -51,6 +53,7 @@ class OutputOptions:
     lesion_map: bool
     fail_on_qc: bool
     more_sources: Sequence[str] = ()
+    generated_by: Sequence[Mapping[str, Any]] = ()
 
 
 def field_name(kind: str, space: str) -> str:
@@ -132,7 +135,7 @@ def _sink(kind: str, space: str, options: OutputOptions) -> pe.Node:
             space=space,
             output_dir=str(options.output_dir),
             extension='.nii' if options.uncompressed else '.nii.gz',
-            metadata=_METADATA.get(kind, {}),
+            metadata={**_METADATA.get(kind, {}), 'GeneratedBy': list(options.generated_by)},
             more_sources=list(options.more_sources),
         ),
         name=f'ds_{field_name(kind, space)}',

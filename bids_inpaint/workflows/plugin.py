@@ -1,5 +1,6 @@
 """Nipype's processes of this machine, made to bear what happens to processes."""
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -16,22 +17,22 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
+import psutil
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 from nipype.utils.filemanip import crash2txt
 
 from bids_inpaint.bids.atomic import replacing
+from bids_inpaint.errors import Terminated
 
 LOGGER = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_KILLED = (
-    'Traceback (most recent call last):\n',
-    'MemoryError: the process of this step was killed, most often for want of memory: give more, '
-    'or set --nprocs and --mem lower\n',
-)
+_VMSTAT = Path('/proc/vmstat')  # counts processes that the kernel killed for want of memory
+_GRACE_S = 1.0  # for processes to remove what they have half written
 
 
 class Crash(NamedTuple):
@@ -78,6 +79,7 @@ class ProcessesPlugin(MultiProcPlugin):
         self._scans: list[tuple[str, ...]] = []  # of each node, by its number
         self._order: dict[tuple[str, ...], int] = {}
         self._left: Counter[tuple[str, ...]] = Counter()
+        self._killed_before = count_killed_for_memory()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
         """Run a graph.
@@ -88,6 +90,9 @@ class ProcessesPlugin(MultiProcPlugin):
         gc.freeze()
         try:
             super().run(graph, config, updatehash=updatehash)
+        except (KeyboardInterrupt, Terminated):
+            end_children()
+            raise
         finally:
             gc.unfreeze()
 
@@ -148,12 +153,22 @@ class ProcessesPlugin(MultiProcPlugin):
             return task.future.result()
         except BrokenProcessPool:
             if task.alone:
-                return {'result': None, 'traceback': list(_KILLED)}
+                return {'result': None, 'traceback': self._killed(task.node)}
         pool = self._new_pool(1)
         future = pool.submit(_run_node, task.node, task.updatehash, taskid)
         pool.shutdown(wait=False)
         self._task_obj[taskid] = task._replace(future=future, alone=True)
         return None
+
+    def _killed(self, node: pe.Node) -> list[str]:
+        """Say why a process is gone, and what memory it needs, as the lines of a traceback."""
+        sure = count_killed_for_memory() > self._killed_before
+        what = 'out of memory' if sure else 'killed, most often for being out of memory'
+        return [
+            'Traceback (most recent call last):\n',
+            f'MemoryError: {what}: had {self.memory_gb:.1f} GB for all steps that run at once, '
+            f'needs {node.mem_gb:.1f} GB for this one; give more, or set --nprocs lower\n',
+        ]
 
     def _report_crash(self, node: pe.Node, result: dict[str, Any]) -> str:
         """Keep what failed, and write it to a crash file, whole or not at all."""
@@ -176,14 +191,53 @@ def _begin_process(folder: str, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it has ended before this was said
         os.kill(os.getpid(), signal.SIGKILL)
+    signal.signal(signal.SIGTERM, _exit_at_once)
     process_initializer(folder)
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    """End a process that has nothing to clear away."""
+    del frame
+    os._exit(128 + number)
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> None:
+    """End what a process does, so that half-written files are removed."""
+    del number, frame
+    raise Terminated
+
+
+def end_children() -> None:
+    """Ask all processes that this one made to end, and kill those that do not."""
+    children = psutil.Process().children(recursive=True)
+    for ask in (psutil.Process.terminate, psutil.Process.kill):
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ask(child)
+        _, children = psutil.wait_procs(children, timeout=_GRACE_S)
+
+
+def count_killed_for_memory(vmstat: Path = _VMSTAT) -> int:
+    """Count processes that the kernel has killed since it was started, for want of memory.
+
+    Those of this container and others alike; zero where the kernel does not tell.
+    """
+    try:
+        lines = vmstat.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith('oom_kill ')), 0)
 
 
 def _run_node(node: pe.Node, updatehash: bool, taskid: int) -> dict[str, Any]:
     """Run a node in a process, and say what it raised if so."""
     text = None
+    signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         node.run(updatehash=updatehash)
+    except Terminated:
+        _exit_at_once(signal.SIGTERM, None)
     except BaseException:  # noqa: BLE001 - whatever it is, it is to be told by the other process
         text = traceback.format_exception(*sys.exc_info())
+    signal.signal(signal.SIGTERM, _exit_at_once)
     return {'result': None, 'traceback': text, 'taskid': taskid}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_inpaint import __version__
-from bids_inpaint.bids import dataset
+from bids_inpaint.bids import sidecars
 from bids_inpaint.bids.dataset import (
     BIDSIGNORE,
     check_output_is_ours,
@@ -29,7 +29,7 @@ SOURCES = [
 
 
 def test_description_says_what_made_it_from_what(make_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'container_facts', lambda: {'Type': 'docker', 'Tag': 'a:1'})
+    monkeypatch.setattr(sidecars, 'container_facts', lambda: {'Type': 'docker', 'Tag': 'a:1'})
     root = make_dataset(DatasetDOI='doi:10.0/0')
     write_dataset_files(tmp_path / 'out', bids_dir=root)
     description = read_description(tmp_path / 'out')
@@ -48,7 +48,7 @@ def test_description_says_what_made_it_from_what(make_dataset, tmp_path, monkeyp
 
 
 def test_description_outside_a_container_of_a_source_without_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'container_facts', dict)
+    monkeypatch.setattr(sidecars, 'container_facts', dict)
     write_dataset_files(tmp_path / 'out', bids_dir=tmp_path / 'source')
     description = read_description(tmp_path / 'out')
     assert 'Container' not in description['GeneratedBy'][0]

@@ -1,6 +1,8 @@
 import logging
+import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.logging import RichHandler
@@ -23,8 +25,6 @@ def test_home_that_can_be_written_to_is_kept(settings, tmp_path):
     environ = {'HOME': str(tmp_path)}
     prepare_environment(settings, environ)
     assert environ['HOME'] == str(tmp_path)
-    assert 'XDG_CACHE_HOME' not in environ
-    assert not settings.run_work_dir.exists()
 
 
 @pytest.mark.parametrize('home', [None, '', '/proc/none', '/dev/null'])
@@ -36,19 +36,38 @@ def test_home_that_cannot_be_written_to_is_replaced(settings, home):
         (settings.run_work_dir / environ[name] / 'probe').touch()
 
 
-def test_cache_that_cannot_be_written_to_is_replaced_alone(settings, tmp_path):
-    environ = {'HOME': str(tmp_path), 'MPLCONFIGDIR': '/dev/null/mpl'}
+@pytest.mark.parametrize(
+    'name', ['XDG_CACHE_HOME', 'MPLCONFIGDIR', 'NIPYPE_CONFIG_DIR', 'KERAS_HOME']
+)
+def test_libraries_keep_nothing_in_the_home_of_the_user(settings, tmp_path, name):
+    environ = {'HOME': str(tmp_path), name: str(tmp_path / 'own')}
     prepare_environment(settings, environ)
-    assert environ['HOME'] == str(tmp_path)
-    assert environ['MPLCONFIGDIR'].startswith(str(settings.run_work_dir))
-    assert 'XDG_CACHE_HOME' not in environ
+    assert environ[name].startswith(str(settings.run_work_dir))
+    assert Path(environ[name]).is_dir()
 
 
-def test_cache_that_is_a_file_is_replaced(settings, tmp_path):
-    (tmp_path / 'file').touch(mode=0o755)
-    environ = {'HOME': str(tmp_path), 'XDG_CACHE_HOME': str(tmp_path / 'file')}
+@pytest.mark.parametrize('name', ['HOME', 'XDG_CACHE_HOME', 'MPLCONFIGDIR'])
+def test_the_list_of_fonts_is_not_made_anew(settings, tmp_path, name):
+    below = {'HOME': '.cache/matplotlib', 'XDG_CACHE_HOME': 'matplotlib', 'MPLCONFIGDIR': ''}[name]
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    (tmp_path / below / 'fontlist-v390.json').write_text('fonts')
+    environ = {name: str(tmp_path)}
     prepare_environment(settings, environ)
-    assert environ['XDG_CACHE_HOME'].startswith(str(settings.run_work_dir))
+    assert Path(environ['MPLCONFIGDIR'], 'fontlist-v390.json').read_text() == 'fonts'
+
+
+@pytest.mark.parametrize(
+    ('environ', 'name'), [({'LOGNAME': 'a', 'USER': 'b'}, 'a'), ({'USER': 'b'}, 'b')]
+)
+def test_name_of_the_user_is_kept(settings, environ, name):
+    prepare_environment(settings, environ)
+    assert environ['LOGNAME'] == name
+
+
+def test_user_without_a_name_gets_one(settings):
+    environ = {}
+    prepare_environment(settings, environ)
+    assert environ['LOGNAME'] == f'uid{os.getuid()}'
 
 
 def test_libraries_are_quiet_and_know_their_threads(settings, tmp_path):

@@ -43,6 +43,7 @@ def test_defaults():
         'models': None,
         'fail_on_qc': False,
         'use_plugin': None,
+        'skip_existing': False,
         'stop_on_first_crash': False,
         'dry_run': False,
         'write_graph': False,

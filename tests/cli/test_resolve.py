@@ -41,7 +41,15 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         *('--lesion-mask', 'off', '--derivatives', str(tmp_path), '--dilate-mask', '2'),
         *('--lesion-threshold', '0.2', '--min-lesion-size', '5', '--flip-averaging'),
         *('--models', str(tmp_path), '--fail-on-qc', '--use-plugin', str(filters)),
-        *('--stop-on-first-crash', '--dry-run', '--write-graph', '--random-seed', '9', '-v'),
+        *(
+            '--skip-existing',
+            '--stop-on-first-crash',
+            '--dry-run',
+            '--write-graph',
+            '--random-seed',
+            '9',
+            '-v',
+        ),
     )
     values = settings.to_dict()
     assert values.pop('run_uuid')
@@ -72,6 +80,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         'models_dir': str(tmp_path),
         'fail_on_qc': True,
         'plugin_file': str(filters),
+        'skip_existing': True,
         'stop_on_first_crash': True,
         'dry_run': True,
         'write_graph': True,

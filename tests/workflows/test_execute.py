@@ -141,7 +141,8 @@ def test_a_killed_process_fails_its_own_scan_only(make_workflow, settings, scans
     assert time.monotonic() - started < 60
     ((failure),) = failures
     assert (failure.scan.name, failure.step) == ('sub-01', 'step')
-    assert 'was killed, most often for want of memory' in failure.reason
+    assert 'killed, most often for being out of memory: had 4.0 GB' in failure.reason
+    assert 'needs 0.2 GB' in failure.reason
     assert failure.crash_file.exists()
     assert 'xx' in counted.read_text()
 

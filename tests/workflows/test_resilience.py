@@ -117,7 +117,8 @@ def test_a_scan_that_wants_too_much_memory_fails_alone(line, run_tiny, tiny_data
     result = run_tiny(line('--nprocs', '2'), TINY_KILL=str(size), TINY_SLEEP='0.5')
     assert result.returncode == 1
     (row,) = [row for row in result.stderr.splitlines() if row.startswith(BAD)]
-    assert 'killed, most often for want of memory' in row
+    assert 'killed, most often for being out of memory: had ' in row
+    assert 'needs 1.2 GB' in row
     assert all_written(tmp_path / 'out', tiny_dataset) == [GOOD]
 
 
@@ -140,6 +141,33 @@ def test_a_killed_run_goes_on_where_it_stopped(line, run_tiny, tiny_dataset, tmp
     assert [path.stat().st_mtime_ns for path in conformed] == times
     assert len(all_written(tmp_path / 'out', tiny_dataset)) == 2
     assert hidden(tmp_path / 'out') == []
+
+
+@pytest.mark.parametrize('alone', [True, False])
+def test_a_terminated_run_ends_at_once_and_leaves_nothing_half_written(
+    line, tiny_dataset, tmp_path, alone
+):
+    process = subprocess.Popen(
+        tiny_command(line('--nprocs', '2')),
+        env={**os.environ, 'TINY_SLEEP': '60' if alone else '0'},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(tmp_path / 'work', '**/denoise', 1)
+    if not alone:
+        wait_for(tmp_path / 'out', 'sub-*_T1w.nii.gz', 1)
+    asked = time.monotonic()
+    process.terminate()
+    told = process.communicate(timeout=30)[1]
+    assert time.monotonic() - asked < 3
+    assert process.returncode == 143, told
+    assert 'terminated; the same command goes on where this one stopped' in told
+    assert 'Traceback' not in told
+    assert hidden(tmp_path / 'out') == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    all_written(tmp_path / 'out', tiny_dataset)
 
 
 def test_a_run_killed_at_any_time_leaves_no_half_of_a_file(line, run_tiny, tiny_dataset, tmp_path):

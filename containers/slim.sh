@@ -1,0 +1,29 @@
+#!/bin/sh
+# slim.sh SITE_PACKAGES PYTHON: take out of installed packages what a run never reads, and compile
+# what it does. Run where the packages were installed, before they are copied into the image.
+set -eu
+site=$1
+python=$2
+
+# Headers and the compiler's library are for building extensions of TensorFlow.
+rm -rf "$site"/tensorflow/include "$site"/tensorflow/xla_aot_runtime_src "$site"/clang
+# Tests of the packages, with their data. Nothing of them is imported but by themselves.
+find "$site" -type d -name tests -prune -exec rm -rf {} +
+
+# pip was told not to compile: of the 20 000 modules a run imports a quarter. Those are compiled
+# here, by importing them, as the image may be read-only when it runs; matplotlib's list of fonts is
+# made on the way.
+find "$site" -type d -name __pycache__ -prune -exec rm -rf {} +
+cd /tmp
+MPLCONFIGDIR="$(dirname "$python")/../matplotlib" KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim NO_ET=1 \
+    TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=-1 "$python" - <<'PYTHON'
+import ants, bids, keras, matplotlib.pyplot, nibabel, nilearn.datasets, nilearn.image, numpy, rich
+import rich.logging, rich.progress, scipy.ndimage, scipy.optimize, sqlalchemy, tensorflow, tomli_w
+import nipype.pipeline.engine, nipype.pipeline.plugins, nipype.interfaces.utility
+
+# What Keras and TensorFlow load only once a network runs.
+network = keras.Sequential([keras.layers.Input((4, 4, 4, 1)), keras.layers.Conv3D(1, 3)])
+network.compile()
+network.predict(numpy.zeros((1, 4, 4, 4, 1), 'float32'), verbose=0)
+PYTHON
+rm -rf /tmp/slim

@@ -1,0 +1,98 @@
+"""The image of singularity.def, as Apptainer runs it."""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from container_checks import check_whole
+
+from bids_inpaint import __version__
+
+TESTS = Path(__file__).parents[1]
+pytestmark = pytest.mark.container
+
+
+@pytest.fixture(scope='session')
+def sif() -> str:
+    """Path of the image."""
+    path = os.environ.get('BIDS_INPAINT_SIF')
+    if not path or not shutil.which('apptainer'):
+        pytest.skip('needs apptainer and BIDS_INPAINT_SIF; make test-containers sets it')
+    return path
+
+
+def apptainer(*arguments: str, **options: object) -> 'subprocess.CompletedProcess[str]':
+    """Run Apptainer, which wants a capability left out that root may lack in a container."""
+    command = [str(shutil.which('apptainer')), *arguments]
+    environ = {**os.environ, 'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE'}
+    environ['TMPDIR'] = '/tmp'  # noqa: S108 - any user may write there
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environ, timeout=600, **options
+    )
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Folder that any user may come to, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def tiny_line(sif, folder) -> Callable[..., list[str]]:
+    """Maker of arguments that run the tiny app in the image."""
+    made = apptainer(
+        *('exec', '--containall', '-B', f'{TESTS}:/tests:ro,{folder}:/tiny', sif),
+        *('python', '/tests/containers/make_data.py', '/tiny'),
+    )
+    assert made.returncode == 0, made.stderr
+    (folder / 'out').mkdir()
+    (folder / 'out').chmod(0o777)
+    binds = f'{TESTS}:/tests:ro,{folder}/data:/data:ro,{folder}/models:/models:ro'
+
+    def make(*options: str) -> list[str]:
+        return [
+            *('exec', *options, '-B', f'{binds},{folder}/out:/out', sif),
+            *('python', '/tests/tiny_app.py', '/data', '/out', 'participant'),
+            *('--models=/models', '--nprocs=2', '-w', '/tmp/work'),  # noqa: S108 - of the image
+        ]
+
+    return make
+
+
+def test_version_and_labels(sif):
+    assert apptainer('run', '--containall', sif, '--version').stdout == (
+        f'bids_inpaint {__version__}\n'
+    )
+    labels = json.loads(apptainer('inspect', '--json', '--labels', sif).stdout)
+    found = labels['data']['attributes']['labels']
+    assert found['org.opencontainers.image.version'] == __version__
+    assert 'bids_inpaint.sif' in apptainer('run-help', sif).stdout
+
+
+def test_its_own_test(sif):
+    tested = apptainer('test', '--containall', sif)
+    assert tested.returncode == 0, tested.stderr
+
+
+@pytest.mark.parametrize('user', ['root', 'nobody'])
+def test_any_user_with_a_foreign_folder(tiny_line, folder, user):
+    number = pwd.getpwnam(user).pw_uid
+    result = apptainer(
+        *tiny_line('--containall'), cwd='/', user=number, group=number, extra_groups=[]
+    )
+    assert result.returncode == 0, result.stderr
+    assert check_whole(folder / 'out') == ['sub-01', 'sub-02']
+    assert {path.stat().st_uid for path in (folder / 'out').rglob('*')} == {number}
+    fields = json.loads((folder / 'out/dataset_description.json').read_text())
+    assert fields['GeneratedBy'][0]['Container'] == {
+        'Type': 'singularity',
+        'Tag': f'bids_inpaint:{__version__}-cpu',
+    }

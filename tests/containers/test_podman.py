@@ -1,0 +1,133 @@
+"""The image, as Docker and podman run it."""
+
+import json
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from container_checks import CONFINED, check_whole, wait_for
+
+from bids_inpaint import __version__
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.container
+
+MAX_BYTES = 2_000_000_000
+
+
+def test_size(podman, image):
+    size = int(podman('image', 'inspect', '--format={{.Size}}', image).stdout)
+    assert size <= MAX_BYTES
+
+
+def test_labels(podman, image):
+    told = podman('image', 'inspect', '--format={{json .Labels}}', image).stdout
+    labels = {name.rpartition('.')[2]: value for name, value in json.loads(told).items()}
+    assert labels['version'] == __version__
+    assert labels['title'] == 'bids_inpaint'
+    assert labels['licenses'] == 'Apache-2.0'
+    assert len(labels['revision']) >= 7
+
+
+def test_version_without_anything(podman, image):
+    told = podman('run', '--rm', *CONFINED, '--user=4711:4711', image, '--version')
+    assert (told.returncode, told.stdout) == (0, f'bids_inpaint {__version__}\n')
+
+
+@pytest.mark.parametrize('user', ['12345:23456', '0:0'])
+@pytest.mark.parametrize('home', ['', '/nonexistent'])
+def test_any_user_without_home_on_a_read_only_root(podman, tiny_line, out, user, home):
+    result = podman(*tiny_line(f'--user={user}', '--umask=0027', HOME=home))
+    assert result.returncode == 0, result.stderr
+    assert check_whole(out) == ['sub-01', 'sub-02']
+    for path in out.rglob('*'):
+        status = path.stat()
+        assert f'{status.st_uid}:{status.st_gid}' == user
+        assert status.st_mode & 0o777 == (0o750 if path.is_dir() else 0o640), path
+
+
+def test_sidecars_and_description_name_the_container(podman, tiny_line, out):
+    assert podman(*tiny_line()).returncode == 0
+    fields = json.loads((out / 'sub-01/anat/sub-01_desc-inpainted_T1w.json').read_text())
+    description = json.loads((out / 'dataset_description.json').read_text())
+    container = {'Type': 'podman', 'Tag': f'bids_inpaint:{__version__}-cpu'}
+    assert fields['GeneratedBy'][0]['Container'] == container
+    assert description['GeneratedBy'][0]['Container'] == container
+
+
+@pytest.mark.parametrize('step', ['at the start', 'in a step', 'while saving'])
+def test_a_container_that_is_stopped_ends_at_once(podman, started, tiny_line, out, step):
+    name, process = started(tiny_line(TINY_SLEEP='60' if step == 'in a step' else '0'))
+    if step == 'while saving':
+        wait_for(out, 'sub-*.nii.gz')
+    else:
+        wait_for(out, 'config.toml')
+        time.sleep(5 if step == 'in a step' else 0)
+    asked = time.monotonic()
+    podman('stop', '--time=30', name)
+    told = process.communicate()[1]
+    # Most of it is podman's.
+    assert time.monotonic() - asked < 8
+    assert process.returncode == 143, told
+    assert 'terminated' in told
+    assert check_whole(out) != ['sub-01', 'sub-02']
+
+
+def test_a_scan_that_is_too_large_for_the_container_is_said_to_be(podman, tiny_line, out):
+    line = tiny_line('--memory=700m', '--memory-swap=700m', TINY_GREED='900')
+    result = podman(*line)
+    if 'memory' in result.stderr and 'cgroup' in result.stderr:
+        pytest.skip(f'podman cannot limit memory here: {result.stderr.strip()}')
+    assert 'memory: have 0.7 GB, a scan needs ' in result.stderr
+    rows = [row for row in result.stderr.splitlines() if row.startswith('sub-0')]
+    assert len(rows) == 2, result.stderr
+    for row in rows:
+        assert 'out of memory: had 0.7 GB' in row
+        assert 'needs 1.2 GB' in row
+    assert result.returncode == 1
+    (config,) = out.rglob('config.toml')
+    assert tomllib.loads(config.read_text())['mem_gb'] == pytest.approx(0.734, abs=0.001)
+
+
+def test_a_gpu_that_the_container_was_not_given(podman, image, tiny, out):
+    folders = (f'--volume={tiny}/data:/data:ro', f'--volume={out}:/out')
+    line = ('run', '--rm', *CONFINED, *folders, image, '/data', '/out', 'participant')
+    result = podman(*line, '--device=gpu')
+    assert result.returncode == 2
+    assert '--gpus all' in result.stderr
+
+
+def test_an_input_that_was_not_mounted(podman, image):
+    result = podman('run', '--rm', *CONFINED, image, '/data', '/out', 'participant')
+    assert result.returncode == 2
+    assert 'add -v <folder of your machine>:/data' in result.stderr
+
+
+def test_the_image_does_what_the_checkout_does(podman, image, tmp_path, out):
+    build = [sys.executable, ROOT / 'demo/build.py', tmp_path / 'bids', '--truth', tmp_path / 't']
+    subprocess.run(build, check=True, env={'PYTHONPATH': str(ROOT)}, capture_output=True)
+    options = ('--participant-label=01', '--nprocs=2', '--omp-nthreads=2', '--device=cpu')
+    (tmp_path / 'home').mkdir()
+    folders = (
+        f'--volume={tmp_path}/bids:/data:ro',
+        f'--volume={out}:/out',
+        f'--volume={tmp_path}/home:/home/user',
+        '--env=HOME=/home/user',
+    )
+    line = ('run', '--rm', *CONFINED, *folders, image, '/data', '/out', 'participant', *options)
+    inside = podman(*line)
+    assert inside.returncode == 0, inside.stderr
+    own = [sys.executable, ROOT / 'run.py', tmp_path / 'bids', tmp_path / 'own', 'participant']
+    command = [*map(str, own), '-w', str(tmp_path / 'work'), *options]
+    outside = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outside.returncode == 0, outside.stderr
+    names = [
+        path.relative_to(out) for path in out.rglob('sub-*') if path.suffix in {'.gz', '.txt'}
+    ]
+    assert len(names) > 10
+    for name in names:
+        assert (out / name).read_bytes() == (tmp_path / 'own' / name).read_bytes(), name
+    assert list((tmp_path / 'home').rglob('*')) == []
