@@ -92,6 +92,8 @@ class Settings:
         YAML file with a nipype plugin and its arguments.
     stop_on_first_crash, dry_run, write_graph : bool
         End at the first failure; only list what would be done; draw the workflow's graph.
+    reports_only : bool
+        Only make the reports anew, from derivatives that are there.
     random_seed : int
         Seed of everything random.
     verbosity : int
@@ -127,6 +129,7 @@ class Settings:
     stop_on_first_crash: bool = False
     dry_run: bool = False
     write_graph: bool = False
+    reports_only: bool = False
     random_seed: int = 0
     verbosity: int = 0
     run_uuid: str = field(default_factory=new_run_uuid)

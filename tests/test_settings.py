@@ -70,6 +70,7 @@ OTHER_WORK = {
     'bids_filters': {'run': 1},
     'output_spaces': ('T1w',),
     'uncompressed': True,
+    'reports_only': True,  # its folder is removed: not that of a run that was interrupted
     'lesion_map': False,
     'lesion_threshold': 0.5,
     'min_lesion_size_mm3': 5.0,

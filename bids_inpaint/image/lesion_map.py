@@ -60,12 +60,18 @@ def map_lesions(
         Lesions of fewer voxels are left out.
 
     """
-    labels, _ = ndimage.label((np.abs(difference) > threshold) & white_matter, _CONNECTIVITY)
+    labels, _ = label_lesions((np.abs(difference) > threshold) & white_matter)
     large = np.bincount(labels.ravel()) >= min_size_vox
     large[0] = False
     return np.asarray(large[labels])
 
 
+def label_lesions(lesion_mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Give each connected lesion a number: (X, Y, Z) int32, 0 for none; and count them."""
+    labels, count = ndimage.label(lesion_mask, _CONNECTIVITY)
+    return np.asarray(labels, np.int32), int(count)
+
+
 def count_lesions(lesion_mask: NDArray[np.bool_]) -> int:
     """Count connected lesions."""
-    return int(ndimage.label(lesion_mask, _CONNECTIVITY)[1])
+    return label_lesions(lesion_mask)[1]

@@ -42,6 +42,7 @@ def test_defaults():
         'use_plugin': None,
         'stop_on_first_crash': False,
         'dry_run': False,
+        'reports_only': False,
         'write_graph': False,
         'random_seed': 0,
         'verbosity': 0,

@@ -41,6 +41,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         *('--lesion-threshold', '0.2', '--min-lesion-size', '5', '--flip-averaging'),
         *('--models', str(tmp_path), '--fail-on-qc', '--use-plugin', str(filters)),
         *('--stop-on-first-crash', '--dry-run', '--write-graph', '--random-seed', '9', '-v'),
+        '--reports-only',
     )
     values = settings.to_dict()
     assert values.pop('run_uuid')
@@ -70,6 +71,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         'plugin_file': str(filters),
         'stop_on_first_crash': True,
         'dry_run': True,
+        'reports_only': True,
         'write_graph': True,
         'random_seed': 9,
         'verbosity': 1,
