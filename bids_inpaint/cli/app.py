@@ -10,7 +10,6 @@ import tomli_w
 
 from bids_inpaint.bids.atomic import write_text
 from bids_inpaint.bids.dataset import check_output_is_ours, write_dataset_files
-from bids_inpaint.bids.group import write_group_table
 from bids_inpaint.bids.names import check_distinct
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.cli.environment import configure_logging, prepare_environment
@@ -120,10 +119,13 @@ def _tell_unreported(unreported: Sequence['ReportFailure']) -> None:
 def _run_group(settings: Settings) -> int:
     """Gather the QC of all participants."""
     if settings.dry_run:
-        sys.stdout.write(f'would write group_T1w.tsv to {settings.output_dir}\n')
+        sys.stdout.write(f'would write group_T1w.tsv, .json and .html to {settings.output_dir}\n')
         return SUCCESS
     _check_processed(settings)
-    LOGGER.info('wrote %s', write_group_table(settings.output_dir))
+    from bids_inpaint.workflows.group import report_group  # only here: --help is not to wait
+
+    for path in report_group(settings):
+        LOGGER.info('wrote %s', path)
     _write_config(settings)
     return SUCCESS
 

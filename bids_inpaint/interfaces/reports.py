@@ -12,20 +12,18 @@ from bids_inpaint.reports.page import Error, Figure, ScanSection, write_page
 from bids_inpaint.reports.quality import quality_rows, sentences
 from bids_inpaint.reports.scan import ScanFigures, draw_scan
 
-# What the viewer shows: first of these that is there, on the source's grid or the template's.
-_VOLUMES = {
-    True: {
-        'before': 'preproc',
-        'after': 'inpainted',
-        'difference': 'difference',
-        'mask': 'lesion_mask',
-    },
-    False: {
-        'before': 'preproc',
-        'after': 'inpainted_native',
-        'difference': 'difference_native',
-        'mask': 'lesion_mask_native',
-    },
+# What the viewer shows, by its part in it. The source is not among the derivatives, so that on its
+# own grid there is no image before.
+_ON_TEMPLATE = {
+    'before': 'preproc',
+    'after': 'inpainted',
+    'difference': 'difference',
+    'mask': 'lesion_mask',
+}
+_ON_SOURCE = {
+    'after': 'inpainted_native',
+    'difference': 'difference_native',
+    'mask': 'lesion_mask_native',
 }
 
 __all__ = ['Error', 'report_participant', 'write_citations']
@@ -85,8 +83,8 @@ def _section(output_dir: Path, one: Processed) -> ScanSection:
     files = one.files()
     drawn = draw_scan(files, one.numbers)
     figures = _save(output_dir, one, drawn)
-    in_template = drawn.space != 'T1w'
-    inside = {role: files.get(kind) for role, kind in _VOLUMES[in_template].items()}
+    parts = _ON_TEMPLATE if {'preproc', 'inpainted'} <= files.keys() else _ON_SOURCE
+    volumes = {part: files[kind] for part, kind in parts.items() if kind in files}
     return ScanSection(
         name=one.scan.name,
         source=str(one.scan.relative_path),
@@ -95,8 +93,8 @@ def _section(output_dir: Path, one: Processed) -> ScanSection:
         rows=quality_rows(one.numbers),
         problems=sentences(one.numbers),
         facts=_facts(one.numbers),
-        volumes={r: p.relative_to(output_dir).as_posix() for r, p in inside.items() if p},
-        in_template=in_template,
+        volumes={part: p.relative_to(output_dir).as_posix() for part, p in volumes.items()},
+        in_template=drawn.space != 'T1w',
     )
 
 

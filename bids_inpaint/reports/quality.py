@@ -38,7 +38,7 @@ MEASURES = (
     ),
     Measure(
         'correlation_drop',
-        'the same, below that of resampling alone',
+        'that correlation, below the one of resampling alone',
         high=MAX_CORRELATION_DROP,
     ),
     Measure(
