@@ -72,5 +72,6 @@
     const first = document.querySelector('.viewer:not([hidden]) [data-action=load]');
     if (first) first.click();
   });
-  document.head.append(script);
+  // Only once the figures are there: to read and draw volumes keeps a browser busy.
+  window.addEventListener('load', () => document.head.append(script));
 })();
