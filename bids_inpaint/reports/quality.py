@@ -38,7 +38,7 @@ MEASURES = (
     ),
     Measure(
         'correlation_drop',
-        'that correlation, below the one of resampling alone',
+        'drop of correlation beyond resampling',
         high=MAX_CORRELATION_DROP,
     ),
     Measure(

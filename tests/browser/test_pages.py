@@ -16,7 +16,7 @@ import pytest
 import tiny_app
 from image_grids import grid_of
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from bids_inpaint.reports.group import render_group
 
@@ -74,7 +74,13 @@ def page(browser) -> Iterator[Page]:
     page.set_default_timeout(PATIENCE_MS)
     complaints = []
     page.on('pageerror', lambda error: complaints.append(str(error)))
-    page.on('requestfailed', lambda request: complaints.append(f'failed: {request.url}'))
+
+    def note(request: Request) -> None:
+        # NiiVue may let go of a file once it has all of it that it wants.
+        if not (request.failure == 'net::ERR_ABORTED' and request.url.endswith('.nii.gz')):
+            complaints.append(f'{request.failure}: {request.url}')
+
+    page.on('requestfailed', note)
     page.on('console', lambda m: complaints.append(m.text) if m.type == 'error' else None)
     page.on('response', lambda r: complaints.append(r.url) if r.status >= 400 else None)
     yield page

@@ -19,7 +19,7 @@
     const parts = Object.keys(OPTIONS).filter((part) => box.dataset[part]);
     const canvas = find('canvas');
     find('[data-action=load]').hidden = true;
-    canvas.hidden = false;
+    find('.screen').hidden = false;
     const viewer = new niivue.Niivue({
       show3Dcrosshair: false, isResizeCanvas: true, dragAndDropEnabled: false, crosshairWidth: 0.5, backColor: [0, 0, 0, 1],
       multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarLayout: niivue.MULTIPLANAR_TYPE.ROW,
