@@ -38,11 +38,16 @@ def scans(tiny_dataset):
     return [parse_t1w(path) for path in sorted(tiny_dataset.rglob('*_T1w.nii*'))]
 
 
+def of_report(path):
+    """Whether a file is of a report; test_reports.py tells what there is of them."""
+    return path.parent.name == 'figures' or path.suffix == '.html'
+
+
 def files_of(folder, *, logs=False):
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob('*')
-        if path.is_file() and (logs or 'logs' not in path.parts)
+        if path.is_file() and (logs or 'logs' not in path.parts) and not of_report(path)
     }
 
 
