@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: demo test test-fast test-containers test-slurm image lint lock clean
+.PHONY: demo test test-fast test-browser test-containers test-slurm image lint lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/build.py demo/bids --truth demo/truth
@@ -14,10 +14,14 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Needs Chromium, as Debian's package of that name; without it the tests are skipped.
+test-browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 # Need podman or SLURM, and root; without them they are skipped, and say why.
 test-containers: $(VENV)/.installed-dev

@@ -115,6 +115,8 @@ class Settings:
         Whether images whose derivatives are all there, made in the same way, are left alone.
     stop_on_first_crash, dry_run, write_graph : bool
         End at the first failure; only list what would be done; draw the workflow's graph.
+    reports_only : bool
+        Only make the reports anew, from derivatives that are there.
     random_seed : int
         Seed of everything random.
     verbosity : int
@@ -154,6 +156,7 @@ class Settings:
     stop_on_first_crash: bool = False
     dry_run: bool = False
     write_graph: bool = False
+    reports_only: bool = False
     random_seed: int = 0
     verbosity: int = 0
     run_uuid: str = field(default_factory=new_run_uuid)

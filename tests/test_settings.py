@@ -74,6 +74,7 @@ OTHER_WORK = {
     'lesion_mask': 'off',
     'derivatives': (Path('/masks'),),
     'dilate_mask_vox': 1,
+    'reports_only': True,  # its folder is removed: not that of a run that was interrupted
     'lesion_map': False,
     'lesion_threshold': 0.5,
     'min_lesion_size_mm3': 5.0,

@@ -33,6 +33,7 @@ BIDSIGNORE = (
     '/sub-*/figures',  # without a slash at its end: the validator reports the folder itself
     '/group_T1w.tsv',
     '/group_T1w.json',
+    '/group_T1w.html',
 )
 
 README = """\
@@ -52,6 +53,8 @@ folder:
   before the network (`desc-preproc`) and the bias field that was divided out (`desc-biasfield`).
 - `*_xfm.txt`: affine transforms to and from the template, as ITK and ANTs read them.
 - `*_desc-inpaint_qc.json`: numbers for quality control; `group_T1w.tsv` gathers them.
+- `sub-*.html`: a page for each participant, with figures of what was changed; `group_T1w.html`
+  shows all scans. They need no network; `logs/CITATION.*` has a text on the methods.
 
 A JSON file beside each image says what it was made from and how. `logs/` holds the configuration
 of every run. Not for clinical use.

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ import tomli_w
 
 from bids_inpaint.bids.atomic import write_text
 from bids_inpaint.bids.dataset import check_output_is_ours, write_dataset_files
-from bids_inpaint.bids.group import write_group_table
 from bids_inpaint.bids.lesion_masks import with_lesion_masks
 from bids_inpaint.bids.names import check_distinct
 from bids_inpaint.bids.scan import Scan
@@ -24,6 +24,7 @@ from bids_inpaint.settings import Settings
 
 if TYPE_CHECKING:
     from bids_inpaint.workflows.execute import Failure
+    from bids_inpaint.workflows.reports import ReportFailure
 
 LOGGER = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _run_participant(settings: Settings) -> int:
     """Process the T1w images of participants."""
+    if settings.reports_only:
+        return _run_reports(settings)
     scans = _find_scans(settings)
     if settings.dry_run:
         sys.stdout.write(list_plan(scans, settings) + '\n')
@@ -91,22 +94,59 @@ def _run_participant(settings: Settings) -> int:
     prepare_environment(settings)
     # Only here: nipype, ANTs and TensorFlow take seconds to load and read the environment.
     from bids_inpaint.workflows.execute import run_participants
+    from bids_inpaint.workflows.reports import report_run
 
     failures = run_participants(settings, scans)
-    if not failures:
+    unreported = report_run(settings, scans)
+    if failures:
+        table = _failure_table(failures)
+        LOGGER.error('%d of %d T1w images failed:\n%s', len(failures), len(scans), table)
+    else:
         LOGGER.info('all of %d T1w images done; see %s', len(scans), settings.output_dir)
+    _tell_unreported(unreported)
+    return SOME_FAILED if failures or unreported else SUCCESS
+
+
+def _run_reports(settings: Settings) -> int:
+    """Make reports anew from what is in the output folder."""
+    _check_processed(settings)
+    if settings.dry_run:
+        sys.stdout.write(f'would make sub-*.html anew in {settings.output_dir}\n')
         return SUCCESS
-    LOGGER.error(
-        '%d of %d T1w images failed:\n%s', len(failures), len(scans), _failure_table(failures)
-    )
-    return SOME_FAILED
+    check_writable(settings.run_work_dir, what='working folder')
+    prepare_environment(settings)
+    _write_config(settings)
+    from bids_inpaint.workflows.reports import make_reports  # only here: it loads nipype
+
+    unreported = make_reports(settings, settings.participant_label)
+    shutil.rmtree(settings.run_work_dir, ignore_errors=True)
+    _tell_unreported(unreported)
+    return SOME_FAILED if unreported else SUCCESS
+
+
+def _tell_unreported(unreported: Sequence['ReportFailure']) -> None:
+    """Say of whom there is no page."""
+    if unreported:
+        table = format_table(('participant', 'reason'), unreported)
+        LOGGER.error('%d reports could not be made:\n%s', len(unreported), table)
 
 
 def _run_group(settings: Settings) -> int:
     """Gather the QC of all participants."""
     if settings.dry_run:
-        sys.stdout.write(f'would write group_T1w.tsv to {settings.output_dir}\n')
+        sys.stdout.write(f'would write group_T1w.tsv, .json and .html to {settings.output_dir}\n')
         return SUCCESS
+    _check_processed(settings)
+    from bids_inpaint.workflows.group import report_group  # only here: --help is not to wait
+
+    for path in report_group(settings):
+        LOGGER.info('wrote %s', path)
+    _write_config(settings)
+    return SUCCESS
+
+
+def _check_processed(settings: Settings) -> None:
+    """Refuse an output folder that nothing was written to yet."""
     if not settings.output_dir.is_dir():
         msg = (
             f'output folder does not exist: {settings.output_dir}: run the participant level on '
@@ -115,9 +155,6 @@ def _run_group(settings: Settings) -> int:
         raise BidsInpaintError(msg)
     check_output_is_ours(settings.output_dir)
     check_writable(settings.output_dir, what='output folder')
-    LOGGER.info('wrote %s', write_group_table(settings.output_dir))
-    _write_config(settings)
-    return SUCCESS
 
 
 def _find_scans(settings: Settings) -> list[Scan]:

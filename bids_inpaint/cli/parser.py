@@ -243,6 +243,11 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help='list images and what would be written; write nothing',
     )
     group.add_argument(
+        '--reports-only',
+        action='store_true',
+        help='make the reports anew from the derivatives in the output folder; process nothing',
+    )
+    group.add_argument(
         '--write-graph', action='store_true', help='draw the graph of the workflow into logs/'
     )
 

@@ -76,6 +76,7 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
         stop_on_first_crash=arguments.stop_on_first_crash,
         dry_run=arguments.dry_run,
         write_graph=arguments.write_graph,
+        reports_only=arguments.reports_only,
         random_seed=arguments.random_seed,
         verbosity=arguments.verbosity,
     )

@@ -83,7 +83,7 @@ def map_lesions(
         Lesions of fewer voxels are left out.
 
     """
-    labels, _ = ndimage.label((np.abs(difference) > threshold) & white_matter, _CONNECTIVITY)
+    labels, _ = label_lesions((np.abs(difference) > threshold) & white_matter)
     large = np.bincount(labels.ravel()) >= min_size_vox
     large[0] = False
     return np.asarray(large[labels])

@@ -16,7 +16,7 @@ from bids_inpaint.bids.dataset import (
     read_description,
     write_dataset_files,
 )
-from bids_inpaint.bids.group import write_group_table
+from bids_inpaint.bids.group import gather_group, write_group_table
 from bids_inpaint.bids.names import KINDS, derivative_path, figure_path, report_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.bids.sidecars import derivative_uri, image_sidecar, source_uri, write_json
@@ -66,6 +66,7 @@ def test_lines_of_bidsignore(make_dataset, tmp_path):
         '/sub-*/figures',
         '/group_T1w.tsv',
         '/group_T1w.json',
+        '/group_T1w.html',
     ]
 
 
@@ -153,7 +154,7 @@ def output(make_dataset, tmp_path):
     write_dataset_files(out, bids_dir=root)
     for source in SOURCES:
         write_all_derivatives(out, root / source)
-    write_group_table(out)
+    write_group_table(out, gather_group(out, root))
     (out / 'logs/run').mkdir(parents=True)
     (out / 'logs/run/config.toml').write_text('nprocs = 1\n')
     return out

@@ -2,7 +2,13 @@ import json
 
 import pytest
 
-from bids_inpaint.bids.group import COLUMNS, write_group_table
+from bids_inpaint.bids.group import (
+    COLUMNS,
+    NOT_PROCESSED,
+    gather_group,
+    read_participants,
+    write_group_table,
+)
 from bids_inpaint.bids.names import derivative_path
 from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.bids.sidecars import write_json
@@ -20,6 +26,10 @@ def write_qc(tmp_path):
     return write
 
 
+def write_table(folder):
+    return write_group_table(folder / 'out', gather_group(folder / 'out', folder / 'raw'))
+
+
 def read_rows(table):
     return [line.split('\t') for line in table.read_text().splitlines()]
 
@@ -28,7 +38,7 @@ def test_one_row_per_scan_in_the_order_of_names(tmp_path, write_qc):
     write_qc('sub-10/anat/sub-10_T1w.nii.gz', lesion_count=0)
     write_qc('sub-2/ses-1/anat/sub-2_ses-1_run-2_T1w.nii.gz', lesion_count=7)
     write_qc('sub-2/ses-1/anat/sub-2_ses-1_run-1_T1w.nii.gz', lesion_count=5)
-    table = write_group_table(tmp_path / 'out')
+    table = write_table(tmp_path)
     assert table.name == 'group_T1w.tsv'
     assert read_rows(table) == [
         ['participant_id', 'session_id', 'source', 'lesion_count'],
@@ -41,7 +51,7 @@ def test_one_row_per_scan_in_the_order_of_names(tmp_path, write_qc):
 def test_values_that_are_missing_are_said_to_be(tmp_path, write_qc):
     write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=float('nan'), b='two\twords\n')
     write_qc('sub-2/anat/sub-2_T1w.nii.gz', b='', c=1.5)
-    rows = read_rows(write_group_table(tmp_path / 'out'))
+    rows = read_rows(write_table(tmp_path))
     assert [row[3:] for row in rows] == [
         ['a', 'b', 'c'],
         ['n/a', 'two words', 'n/a'],
@@ -51,7 +61,7 @@ def test_values_that_are_missing_are_said_to_be(tmp_path, write_qc):
 
 def test_every_column_is_described(tmp_path, write_qc):
     write_qc('sub-1/anat/sub-1_T1w.nii.gz', lesion_volume_mm3=12.0, new_number=1)
-    write_group_table(tmp_path / 'out')
+    write_table(tmp_path)
     described = json.loads((tmp_path / 'out' / 'group_T1w.json').read_text())
     assert list(described) == [
         'participant_id',
@@ -66,16 +76,16 @@ def test_every_column_is_described(tmp_path, write_qc):
 
 def test_table_is_written_anew(tmp_path, write_qc):
     path = write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=1)
-    write_group_table(tmp_path / 'out')
+    write_table(tmp_path)
     path.unlink()
     write_qc('sub-2/anat/sub-2_T1w.nii.gz', a=2)
-    rows = read_rows(write_group_table(tmp_path / 'out'))
+    rows = read_rows(write_table(tmp_path))
     assert [row[0] for row in rows] == ['participant_id', 'sub-2']
 
 
 def test_nothing_processed_says_what_to_do(tmp_path):
     with pytest.raises(BidsInpaintError, match='run the participant level'):
-        write_group_table(tmp_path)
+        gather_group(tmp_path, tmp_path / 'raw')
 
 
 @pytest.mark.parametrize('content', ['{"a": ', '[1]', '{"a": {"b": 1}}', '{"a": [1]}'])
@@ -83,4 +93,38 @@ def test_unusable_file_is_named(tmp_path, write_qc, content):
     path = write_qc('sub-1/anat/sub-1_T1w.nii.gz')
     path.write_text(content)
     with pytest.raises(BidsInpaintError, match=r'sub-1_desc-inpaint_qc\.json must'):
-        write_group_table(tmp_path / 'out')
+        write_table(tmp_path)
+
+
+def test_scans_that_were_not_processed_are_named(tmp_path, write_qc):
+    for name in ('sub-1', 'sub-2', 'sub-2_ce-gad', 'sub-2_run-1'):
+        path = tmp_path / f'raw/{name[:5]}/anat/{name}_T1w.nii.gz'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    write_qc('sub-2/anat/sub-2_T1w.nii.gz', a=2, problems='none')
+    assert read_rows(write_table(tmp_path)) == [
+        ['participant_id', 'session_id', 'source', 'a', 'problems'],
+        ['sub-1', 'n/a', 'sub-1', 'n/a', NOT_PROCESSED],
+        ['sub-2', 'n/a', 'sub-2', '2', 'none'],
+        ['sub-2', 'n/a', 'sub-2_run-1', 'n/a', NOT_PROCESSED],
+    ]
+
+
+def test_participants_are_read_without_what_is_missing(tmp_path):
+    text = '\ufeffparticipant_id\tage\tgroup\nsub-1\t30\tn/a\n\nsub-2\t\t<b>x</b>\nsub-3\n'
+    (tmp_path / 'participants.tsv').write_text(text)
+    assert read_participants(tmp_path) == {
+        'sub-1': {'age': '30'},
+        'sub-2': {'group': '<b>x</b>'},
+        'sub-3': {},
+    }
+
+
+@pytest.mark.parametrize('content', [b'', b'\n', b'\xff\xfe\x00', b'age\n3\n'])
+def test_participants_that_cannot_be_read_are_none(tmp_path, content):
+    (tmp_path / 'participants.tsv').write_bytes(content)
+    assert read_participants(tmp_path) == {}
+
+
+def test_dataset_without_participants_file(tmp_path):
+    assert read_participants(tmp_path) == {}

@@ -28,7 +28,7 @@ def contents(folder: Path) -> set[Path]:
 @pytest.fixture
 def run_participants(monkeypatch):
     """Stand in for the workflow: notes what it is called with, and returns its `failures`."""
-    fake = SimpleNamespace(calls=[], failures=[], error=None)
+    fake = SimpleNamespace(calls=[], failures=[], error=None, unreported=[], reported=[])
 
     def run(settings, scans):
         fake.calls.append((settings, scans))
@@ -39,6 +39,14 @@ def run_participants(monkeypatch):
     module = ModuleType('bids_inpaint.workflows.execute')
     module.run_participants = run
     monkeypatch.setitem(sys.modules, 'bids_inpaint.workflows.execute', module)
+    reports = ModuleType('bids_inpaint.workflows.reports')
+
+    def report(_, which):
+        fake.reported.append(which)
+        return fake.unreported
+
+    reports.report_run = reports.make_reports = report
+    monkeypatch.setitem(sys.modules, 'bids_inpaint.workflows.reports', reports)
     return fake
 
 
@@ -101,6 +109,30 @@ def test_failures_end_with_status_1_and_a_table(command, run_participants, tmp_p
     assert '2 of 1 T1w images failed' in error
     assert f'sub-01  conform   truncated gzip  {crash}' in error
     assert 'sub-01  register  out of memory\n' in error
+
+
+def test_a_report_that_fails_is_told_and_ends_with_status_1(command, run_participants, capsys):
+    run_participants.unreported = [('sub-01', 'no space left')]
+    assert main(command()) == 1
+    error = capsys.readouterr().err
+    assert 'all of 1 T1w images done' in error
+    assert '1 reports could not be made' in error
+    assert 'sub-01       no space left' in error
+
+
+def test_reports_only_processes_nothing(command, run_participants, tmp_path):
+    (tmp_path / 'out').mkdir()
+    options = ('--reports-only', '--participant-label', '01')
+    assert main(command('participant', *options)) == 0
+    assert run_participants.calls == []
+    assert run_participants.reported == [('01',)]
+    assert list((tmp_path / 'work').iterdir()) == []
+
+
+def test_reports_need_an_output_folder(command, run_participants, capsys):
+    assert main(command('participant', '--reports-only')) == 2
+    assert 'output folder does not exist' in capsys.readouterr().err
+    assert run_participants.reported == []
 
 
 def test_error_of_the_workflow_that_a_user_can_mend(command, run_participants, capsys):

@@ -46,6 +46,7 @@ def test_defaults():
         'skip_existing': False,
         'stop_on_first_crash': False,
         'dry_run': False,
+        'reports_only': False,
         'write_graph': False,
         'random_seed': 0,
         'verbosity': 0,

@@ -50,6 +50,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
             '9',
             '-v',
         ),
+        '--reports-only',
     )
     values = settings.to_dict()
     assert values.pop('run_uuid')
@@ -83,6 +84,7 @@ def test_every_option_reaches_the_settings(resolve_line, tmp_path):
         'skip_existing': True,
         'stop_on_first_crash': True,
         'dry_run': True,
+        'reports_only': True,
         'write_graph': True,
         'random_seed': 9,
         'verbosity': 1,

@@ -1,0 +1,94 @@
+"""The program `bids_inpaint_view`: look at reports, with their volumes, in a browser."""
+
+import argparse
+import logging
+import sys
+import webbrowser
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from bids_inpaint import __version__
+from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours
+from bids_inpaint.cli.environment import configure_logging
+from bids_inpaint.cli.serve import FolderServer
+from bids_inpaint.errors import BidsInpaintError
+
+LOGGER = logging.getLogger(__name__)
+
+_BUNDLE = ('assets', 'vendor', 'niivue.umd.js')
+_LARGEST_PORT = 65535
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve an output folder until interrupted.
+
+    Returns
+    -------
+    status : int
+        0 once interrupted; 2 if the folder is not one to be served, or the port is taken.
+
+    """
+    arguments = _parser().parse_args(argv)
+    configure_logging(arguments.verbosity)
+    try:
+        _check_folder(arguments.output_dir)
+        _serve(arguments.output_dir, port=arguments.port, browser=arguments.browser)
+    except (BidsInpaintError, OSError) as error:
+        LOGGER.critical('%s', error)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog='bids_inpaint_view',
+        description='Show the reports of an output folder, with their volumes, in a browser of '
+        'this machine. Nothing is written, and no other machine can connect.',
+        allow_abbrev=False,
+    )
+    parser.add_argument('output_dir', type=Path, help='output folder of bids_inpaint')
+    parser.add_argument('--port', type=_port, default=0, help='default: any that is free')
+    parser.add_argument(
+        '--browser',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='open a browser, if there is one (default: yes)',
+    )
+    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
+    parser.add_argument('-v', '--verbose', dest='verbosity', action='count', default=0)
+    return parser
+
+
+def _port(text: str) -> int:
+    """Convert to the number of a port."""
+    if not text.isascii() or not text.isdigit() or int(text) > _LARGEST_PORT:
+        msg = f'must be a number from 0 to {_LARGEST_PORT}, is {text!r}'
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is not an output folder: nobody shall serve a home folder by mistake."""
+    if not (folder / DESCRIPTION).is_file():
+        msg = f'an output folder of bids_inpaint is required: {folder} has no {DESCRIPTION}'
+        raise BidsInpaintError(msg)
+    check_output_is_ours(folder)
+
+
+def _serve(folder: Path, *, port: int, browser: bool) -> None:
+    """Serve a folder, print its address, and open a browser."""
+    with (
+        as_file(files('bids_inpaint.reports').joinpath(*_BUNDLE)) as bundle,
+        FolderServer(folder, {f'_viewer/{_BUNDLE[-1]}': bundle}, port=port) as server,
+    ):
+        sys.stdout.write(f'{server.address}\n')
+        sys.stdout.flush()
+        LOGGER.info('serving %s; interrupt to end (Ctrl-C)', folder)
+        if browser and not webbrowser.open(server.address):
+            LOGGER.info('no browser was found: open the address above')
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            LOGGER.info('ended')

@@ -1,0 +1,198 @@
+"""Figures of the report, as SVG text.
+
+Planes are drawn voxel by voxel as they are stored: a reader who looks for a changed voxel must
+not be shown an interpolated one. (nireports' own mosaics resample oblique images, and took 14 s
+for one pair on two cores, where a whole scan has 15 s; its flicker is used, see `scan`.)
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bids_inpaint.image.volume import Volume
+from bids_inpaint.reports.planes import AXES, Box, Cut, aspect, position_mm, take
+
+CHANGE_LIMIT = 0.6  # units of the mean of the brain; grey and white matter are about 0.4 apart
+_WIDTH_INCHES = 11.0
+_TITLE_INCHES, _LABEL_INCHES, _BAR_INCHES = 0.25, 0.16, 0.6
+_GREY = '0.55'  # is seen on light and dark pages alike
+_BLACK = 'black'
+_SVG: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'bids_inpaint'}
+
+
+class Overlay(NamedTuple):
+    """Colours over a grey image: values, where they are shown, colour map and limits."""
+
+    data: NDArray[np.float32]
+    shown: NDArray[np.bool_]
+    cmap: str
+    limits: tuple[float, float]
+    label: str
+
+
+class Outline(NamedTuple):
+    """A contour around a mask, or at half of a probability."""
+
+    data: NDArray[Any]
+    colour: str
+
+
+def grey_limits(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
+    """Window of grey values: from 0 (or less, if there is less) to a little above the brain's."""
+    values = data[brain]
+    values = values if values.size else data.ravel()
+    low = min(0.0, float(np.percentile(values, 1)))
+    high = float(np.percentile(values, 99.5)) * 1.1
+    return low, high if high > low else low + 1.0
+
+
+def mosaic(
+    image: Volume,
+    rows: Sequence[Sequence[Cut]],
+    box: Box,
+    limits: tuple[float, float],
+    *,
+    title: str = '',
+    overlay: Overlay | None = None,
+    outlines: Sequence[Outline] = (),
+    cmap: str = 'gray',
+    label: str = '',
+) -> str:
+    """Draw planes of a volume, a row for each direction.
+
+    Parameters
+    ----------
+    image : Volume
+        RAS+.
+    rows : sequence of sequence of Cut
+        Of `choose_cuts`.
+    box : tuple of slice
+        What is shown of each plane.
+    limits : (float, float)
+        Values that are black and white.
+    title : str
+        Written into the upper left corner.
+    overlay : Overlay or None
+        Shown over the image, with a colour bar.
+    outlines : sequence of Outline
+        Drawn over all.
+    cmap : str
+        Colours of the image.
+    label : str
+        Of a colour bar for the image itself; none if empty.
+
+    Returns
+    -------
+    str
+        SVG.
+
+    """
+    zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
+    size = [float((s.stop - s.start) * z) for s, z in zip(box, zooms, strict=True)]
+    heights = [(size[1] if row[0].axis == 2 else size[2]) * _shrink(size, row) for row in rows]
+    unit = _WIDTH_INCHES / (max(size) * max(len(row) for row in rows))  # inches per mm
+    bar = _BAR_INCHES if overlay or label else 0.0
+    total = _TITLE_INCHES + sum(heights) * unit + _LABEL_INCHES * len(rows) + bar
+    figure = Figure(figsize=(_WIDTH_INCHES, total), facecolor=_BLACK)
+    top = total - _TITLE_INCHES
+    shown = None
+    for row, height in zip(rows, heights, strict=True):
+        bottom = top - height * unit
+        for column, cut in enumerate(row):
+            place = (column / len(row), bottom / total, 1 / len(row), (top - bottom) / total)
+            ax = figure.add_axes(place)
+            shown = _plane(ax, image, cut, box, limits, overlay, outlines, cmap)
+        top = bottom - _LABEL_INCHES
+    if shown is not None and bar:
+        cax = figure.add_axes((0.3, 0.4 / total, 0.4, 0.12 / total))
+        colours = figure.colorbar(shown, cax=cax, orientation='horizontal')
+        colours.set_label(overlay.label if overlay else label, color='white', fontsize=8)
+        cax.tick_params(colors='white', labelsize=8)
+    if title:
+        figure.text(0.008, 1 - 0.04 / total, title, color='white', va='top', fontsize=10)
+    return to_svg(figure)
+
+
+def _shrink(size: Sequence[float], row: Sequence[Cut]) -> float:
+    """Part of the usual scale at which a row still fits into its columns."""
+    width = size[1] if row[0].axis == 0 else size[0]
+    return min(1.0, max(size) / width)
+
+
+def _plane(
+    ax: Axes,
+    image: Volume,
+    cut: Cut,
+    box: Box,
+    limits: tuple[float, float],
+    overlay: Overlay | None,
+    outlines: Sequence[Outline],
+    cmap: str,
+) -> mpl.image.AxesImage:
+    """Draw one plane, and return what a colour bar is to show."""
+    ratio = aspect(image.affine, cut.axis)
+    look: dict[str, Any] = {'origin': 'lower', 'interpolation': 'none', 'aspect': ratio}
+    low, high = limits
+    shown = ax.imshow(take(image.data, cut, box), cmap=cmap, vmin=low, vmax=high, **look)
+    if overlay:
+        data = np.where(take(overlay.shown, cut, box), take(overlay.data, cut, box), np.nan)
+        low, high = overlay.limits
+        shown = ax.imshow(data, cmap=overlay.cmap, vmin=low, vmax=high, **look)
+    for outline in outlines:
+        plane = take(outline.data, cut, box).astype(np.float32)
+        if plane.min() < 0.5 < plane.max():
+            ax.contour(plane, levels=[0.5], colors=outline.colour, linewidths=0.7)
+    ax.set_axis_off()
+    place = position_mm(image.affine, cut, image.data.shape)
+    name = f'{"xyz"[cut.axis]} = {place:.0f} mm'
+    style: dict[str, Any] = {'transform': ax.transAxes, 'color': 'white', 'fontsize': 7}
+    ax.text(0.5, -0.01, name, ha='center', va='top', **style)
+    if cut.axis != AXES.index('sagittal'):
+        ax.text(0.02, 0.5, 'L', va='center', **style)
+        ax.text(0.98, 0.5, 'R', va='center', ha='right', **style)
+    return shown
+
+
+def histogram(before: NDArray[np.float32], after: NDArray[np.float32]) -> str:
+    """Draw the histograms of the brain before and after normalisation, side by side.
+
+    Parameters
+    ----------
+    before : (N,) float32
+        Voxels of the brain in the units of the source.
+    after : (N,) float32
+        In units of the mean of the brain.
+
+    """
+    figure = Figure(figsize=(9, 2.6), layout='constrained')
+    axes = figure.subplots(1, 2)
+    titles = ('before: units of the source', 'after: 1 is the mean of the brain')
+    for ax, values, title in zip(axes, (before, after), titles, strict=True):
+        low, high = np.percentile(values, [0.1, 99.9])
+        ax.hist(values, bins=120, range=(float(low), float(high)), color='tab:blue')
+        ax.axvline(float(values.mean()), color='tab:orange', label=f'mean {values.mean():.4g}')
+        ax.set_title(title, color=_GREY, fontsize=9)
+        ax.set_xlabel('intensity', color=_GREY, fontsize=8)
+        ax.set_ylabel('voxels', color=_GREY, fontsize=8)
+        ax.tick_params(colors=_GREY, labelsize=8)
+        ax.legend(labelcolor=_GREY, frameon=False, fontsize=8)
+        ax.patch.set_alpha(0)
+        for spine in ax.spines.values():
+            spine.set_color(_GREY)
+    figure.patch.set_alpha(0)
+    return to_svg(figure)
+
+
+def to_svg(figure: Figure) -> str:
+    """Write a figure as SVG without a date, so that equal figures are equal files."""
+    stream = io.StringIO()
+    with mpl.rc_context(_SVG):
+        figure.savefig(stream, format='svg', metadata={'Date': None}, dpi=100)
+    text = stream.getvalue()
+    return text[text.index('<svg') :]

@@ -1,0 +1,151 @@
+"""Pages of participants, made by the app from its derivatives."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bids_inpaint.cli import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('tiny_steps', 'stub_network')]
+ATTACK = '<script>document.title = "run"</script>'
+
+
+@pytest.fixture
+def linear(line, tmp_path):
+    """Maker of command lines of runs within this process."""
+    (tmp_path / 'linear.yml').write_text('plugin: Linear')
+    return lambda *options: line('--use-plugin', str(tmp_path / 'linear.yml'), *options)
+
+
+@pytest.fixture(scope='module')
+def kept(tmp_path_factory) -> Path:
+    """Where the output of the first run is kept for all tests."""
+    return tmp_path_factory.mktemp('kept') / 'out'
+
+
+@pytest.fixture
+def out(linear, tmp_path, kept) -> Path:
+    """Output of a run on both heads, a copy for each test."""
+    if not kept.exists():
+        assert main(linear()) == 0
+        shutil.copytree(tmp_path / 'out', kept)
+    else:
+        shutil.copytree(kept, tmp_path / 'out')
+    return tmp_path / 'out'
+
+
+class Page(HTMLParser):
+    """What a page refers to, shows and runs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links, self.images, self.ids, self.text = [], [], set(), ''
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [given[name] for name in ('href', 'src', 'data') if name in given]
+        self.ids |= {given.get('id')}
+        if tag in {'img', 'object'}:
+            self.images.append(given)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_every_participant_has_a_page_with_figures(out):
+    for subject, scan in (('sub-01', 'sub-01'), ('sub-02', 'sub-02_ses-a_run-1')):
+        page = Page(out / f'{subject}.html')
+        names = {path.name for path in (out / subject / 'figures').iterdir()}
+        shown = ('flicker', 'change', 'lesions', 'registration', 'reverse', 'biasfield')
+        assert names == {f'{scan}_desc-{name}_T1w.svg' for name in (*shown, 'histogram')}
+        assert len(page.images) == len(names)
+        assert all(image.get('alt') or image.get('aria-label') for image in page.images)
+        for link in page.links:
+            if link.startswith('#'):
+                assert link[1:] in page.ids
+            elif link != 'group_T1w.html':
+                assert (out / link).is_file(), link
+        assert '1 lesion, ' in page.text
+        assert not re.search(
+            r'(src|href|data)="(https?:)?//', (out / f'{subject}.html').read_text()
+        )
+
+
+def test_lesion_stands_where_it_was_drawn(out):
+    number = '(-?[0-9]+)'
+    row = f'<td>1</td><td>{number}</td><td>{number}, {number}, {number}</td>'
+    volume, x, y, z = map(int, re.search(row, (out / 'sub-01.html').read_text()).groups())
+    assert volume > 1000
+    assert abs(x - 24) <= 2
+    assert abs(y + 30) <= 2
+    assert abs(z - 20) <= 2
+
+
+def test_methods_are_told_in_four_forms(out):
+    names = {path.name for path in (out / 'logs').glob('CITATION.*')}
+    assert names == {'CITATION.md', 'CITATION.html', 'CITATION.tex', 'CITATION.bib'}
+    cited = set(re.findall(r'\\cite{(\w+)}', (out / 'logs/CITATION.tex').read_text()))
+    assert cited == set(re.findall(r'@\w+{(\w+),', (out / 'logs/CITATION.bib').read_text()))
+    assert 'exceeded 0.2 of the mean of the brain' in (out / 'logs/CITATION.md').read_text()
+
+
+def test_pages_are_remade_without_the_source(out, linear, tiny_dataset, tmp_path):
+    whole = (out / 'sub-01.html').read_text()
+    (tiny_dataset / 'sub-01/anat/sub-01_T1w.nii.gz').unlink()
+    (out / 'sub-01.html').unlink()
+    (out / 'sub-01/figures/sub-01_desc-old_T1w.svg').touch()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob('*.nii.gz')}
+    assert main(linear('--reports-only', '--participant-label', '01')) == 0
+    again = (out / 'sub-01.html').read_text()
+    assert 'The source was not there' in again
+    assert 'The source was not there' not in whole
+    assert not (out / 'sub-01/figures/sub-01_desc-old_T1w.svg').exists()
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob('*.nii.gz')}
+    assert list((tmp_path / 'work').iterdir()) == []
+
+
+def test_markup_in_numbers_is_text(out, linear):
+    path = out / 'sub-01/anat/sub-01_desc-inpaint_qc.json'
+    numbers = {**json.loads(path.read_text()), 'problems': ATTACK, 'device': f'"{ATTACK}'}
+    path.write_text(json.dumps(numbers))
+    assert main(linear('--reports-only')) == 0
+    page = (out / 'sub-01.html').read_text()
+    assert ATTACK not in page
+    assert ATTACK in Page(out / 'sub-01.html').text
+    assert '1 warning' in page
+
+
+def test_failed_scan_is_told_with_its_crash_file(linear, tiny_dataset, tmp_path):
+    broken = tiny_dataset / 'sub-01/anat/sub-01_T1w.nii.gz'
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-100])
+    assert main(linear()) == 1
+    page = Page(tmp_path / 'out/sub-01.html')
+    assert 'failed at conform' in page.text
+    (crash,) = [link for link in page.links if 'crash-' in link]
+    assert (tmp_path / 'out' / crash).is_file()
+    broken.write_bytes(whole)
+    assert main(linear('--participant-label', '01')) == 0
+    assert 'No scan of this participant failed' in Page(tmp_path / 'out/sub-01.html').text
+
+
+def test_one_page_that_fails_does_not_stop_the_others(out, linear, capsys):
+    (out / 'sub-01/anat/sub-01_desc-difference_T1w.nii.gz').write_bytes(b'not an image')
+    (out / 'sub-02.html').unlink()
+    old = (out / 'sub-01.html').stat().st_mtime_ns
+    assert main(linear('--reports-only')) == 1
+    assert '1 reports could not be made:\nparticipant  reason\nsub-01 ' in capsys.readouterr().err
+    assert (out / 'sub-02.html').exists()
+    assert (out / 'sub-01.html').stat().st_mtime_ns == old
+
+
+def test_template_space_alone_is_enough(linear, tmp_path):
+    assert main(linear('--output-spaces', 'MNI152NLin2009aSym', '--no-lesion-map')) == 0
+    text = Page(tmp_path / 'out/sub-01.html').text
+    assert 'on the template grid' in text
+    assert 'not mapped' in text
