@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+	$(BIN)/python -m pytest -m "slow and not gpu and not browser and not container and not slurm"
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

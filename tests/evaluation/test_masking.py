@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_inpaint.evaluation.masking import draw_mask_to_psnr, mask_to_psnr
-from bids_inpaint.evaluation.methods import HIDDEN, conceal
+from bids_inpaint.network.inference import HIDDEN
+from bids_inpaint.training.pipeline import conceal
 from bids_inpaint.image.metrics import psnr
 
 SHAPE = (30, 32, 34)

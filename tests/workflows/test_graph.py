@@ -98,6 +98,7 @@ def test_each_combination_saves_what_is_planned(
 def masked(scans):
     """The same scans, the first with a lesion mask."""
     mask = scans[0].t1w.with_name('sub-01_label-lesion_roi.nii.gz')
+    mask.touch()
     return [replace(scans[0], lesion_mask=mask), scans[1]]
 
 
