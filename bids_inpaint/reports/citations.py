@@ -160,6 +160,13 @@ def _inpainting(facts: Mapping[str, Mapping[str, Any]]) -> str:
     weights = (
         f' (weights "{network["model"]}", sha256 {network["sha256"][:12]})' if network else ''
     )
+    if 'within' in composite:  # a mask was given
+        return (
+            f'A 3-D U-Net{weights} predicted what the voxels of the given lesion mask would be '
+            f'without lesions, from all others{averaged}. These voxels were scaled back to the '
+            f'intensities of the source, resampled linearly to its grid, and put in their place; '
+            f'all other voxels were kept as acquired.'
+        )
     limits = (
         f' exceeded {composite["core_threshold"]:g} of the mean of the brain, with the voxels '
         f'connected to them that exceeded {composite["edge_threshold"]:g}'

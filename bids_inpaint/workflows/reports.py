@@ -94,7 +94,8 @@ def _run(jobs: Sequence[_Job], processes: int) -> list[ReportFailure]:
             subject = f'sub-{futures[future]}'
             error = future.exception()
             if error is not None:
-                LOGGER.error('no report of %s', subject, exc_info=error)
+                known = isinstance(error, (OSError, BidsInpaintError))
+                LOGGER.error('no report of %s: %s', subject, error, exc_info=not known and error)
                 failures.append(ReportFailure(subject, f'{type(error).__name__}: {error}'))
     return failures
 

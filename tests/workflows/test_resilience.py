@@ -130,7 +130,7 @@ def test_a_killed_run_goes_on_where_it_stopped(line, run_tiny, tiny_dataset, tmp
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    conformed = wait_for(tmp_path / 'work', 'result_conform.pklz', 2)
+    conformed = wait_for(tmp_path / 'work', 'result_conform.pklz', 1)
     wait_for(tmp_path / 'work', '**/denoise', 1)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -160,7 +160,7 @@ def test_a_terminated_run_ends_at_once_and_leaves_nothing_half_written(
     asked = time.monotonic()
     process.terminate()
     told = process.communicate(timeout=30)[1]
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < 10
     assert process.returncode == 143, told
     assert 'terminated; the same command goes on where this one stopped' in told
     assert 'Traceback' not in told
@@ -187,7 +187,7 @@ def test_a_run_killed_at_any_time_leaves_no_half_of_a_file(line, run_tiny, tiny_
 
 
 def wait_for(folder, pattern, count):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = sorted(folder.rglob(pattern)) if folder.exists() else []
         if len(found) >= count:
