@@ -155,6 +155,7 @@ def output(make_dataset, tmp_path):
     for source in SOURCES:
         write_all_derivatives(out, root / source)
     write_group_table(out, gather_group(out, root))
+    (out / 'group_T1w.html').write_text('<html></html>')
     (out / 'logs/run').mkdir(parents=True)
     (out / 'logs/run/config.toml').write_text('nprocs = 1\n')
     return out
