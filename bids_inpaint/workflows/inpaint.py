@@ -116,7 +116,7 @@ def init_inpaint_wf(options: InpaintOptions, *, name: str = 'inpaint_wf') -> pe.
         ),
         name='network',
         n_procs=options.omp_nthreads,
-        mem_gb=4.0,
+        mem_gb=2.0,
     )
     composite = pe.Node(
         Composite(edge_threshold=options.edge_threshold, core_threshold=options.core_threshold),
