@@ -42,8 +42,7 @@ def mask_to_psnr(
 
     """
     labels, number = label_lesions(candidates)
-    cost = (t1w.astype(np.float64) - HIDDEN) ** 2
-    left = t1w.size * peak_of(t1w) ** 2 / 10 ** (wanted_db / 10)
+    cost, left = _cost_and_budget(t1w, wanted_db)
     costs = np.bincount(labels.ravel(), weights=cost.ravel(), minlength=number + 1)
     taken = np.zeros(number + 1, bool)
     first_too_large = 0
@@ -86,8 +85,7 @@ def draw_mask_to_psnr(
         If twenty masks together hide too little.
 
     """
-    wanted = t1w.size * peak_of(t1w) ** 2 / 10 ** (wanted_db / 10)
-    cost = (t1w.astype(np.float64) - HIDDEN) ** 2
+    cost, wanted = _cost_and_budget(t1w, wanted_db)
     candidates = np.zeros(t1w.shape, bool)
     for _ in range(_MOST_MASKS):
         mask = masks[int(rng.integers(len(masks)))]
@@ -99,3 +97,11 @@ def draw_mask_to_psnr(
         f'{int(candidates.sum())} voxels'
     )
     raise ValueError(msg)
+
+
+def _cost_and_budget(
+    t1w: NDArray[np.float32], wanted_db: float
+) -> tuple[NDArray[np.float64], float]:
+    """Squared error that hiding each voxel (X, Y, Z) costs, and their sum at a wanted PSNR."""
+    cost = (t1w.astype(np.float64) - HIDDEN) ** 2
+    return cost, t1w.size * peak_of(t1w) ** 2 / 10 ** (wanted_db / 10)

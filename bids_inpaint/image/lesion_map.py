@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-_SURE_PROBABILITY = 0.9
+SURE_PROBABILITY = 0.9
+"""Of the template, above which a voxel's tissue is taken for granted."""
 # Voxels that touch by a face, an edge or a corner belong to one lesion.
 _CONNECTIVITY = ndimage.generate_binary_structure(3, 3)
 
@@ -55,7 +56,7 @@ def tissue_median(
         If there is no such voxel.
 
     """
-    sure = brain_mask & (probability > _SURE_PROBABILITY)
+    sure = brain_mask & (probability > SURE_PROBABILITY)
     if not sure.any():
         msg = f'no voxel of sure tissue in a brain mask of {brain_mask.sum()} voxels'
         raise ValueError(msg)

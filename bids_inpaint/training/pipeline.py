@@ -10,15 +10,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
 from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.augment import AugmentConfig, augment, cut_brain
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
-
-# Template probability above which a voxel's tissue is taken for granted.
-_SURE_PROBABILITY = 0.9
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,8 @@ def load_brain(path: Path, dataset: str) -> Brain:
     """Read a preprocessed T1w of a dataset, and measure its tissues."""
     t1w = load(path).data
     template = load_template()
-    white = float(np.median(t1w[(template.white_matter > _SURE_PROBABILITY) & (t1w > 0)]))
-    grey = float(np.median(t1w[(template.grey_matter > _SURE_PROBABILITY) & (t1w > 0)]))
+    white = tissue_median(t1w, t1w > 0, template.white_matter)
+    grey = tissue_median(t1w, t1w > 0, template.grey_matter)
     return Brain(dataset, participant_of(path), t1w.astype(np.float16), white, (white + grey) / 2)
 
 
@@ -181,7 +179,7 @@ def _draw_lesions(
 @cache
 def _white_matter_voxels() -> NDArray[np.int64]:
     """Return the indices (N, 3) of the template's white matter."""
-    return np.argwhere(load_template().white_matter > _SURE_PROBABILITY)
+    return np.argwhere(load_template().white_matter > SURE_PROBABILITY)
 
 
 @cache

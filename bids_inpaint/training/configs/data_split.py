@@ -1,4 +1,4 @@
-"""Who trains, who validates and who tests, drawn once before the first training.
+"""Who trains, who validates and who tests, drawn before the first training with each dataset.
 
 The split is by participant: all sessions of one person, and image and mask of one patient, are on
 the same side. Test participants and masks are used for nothing but the final figures.
