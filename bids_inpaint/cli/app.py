@@ -23,7 +23,7 @@ from bids_inpaint.errors import BidsInpaintError, Terminated
 from bids_inpaint.settings import Settings
 
 if TYPE_CHECKING:
-    from bids_inpaint.workflows.execute import Failure
+    from bids_inpaint.workflows.failures import Failure
     from bids_inpaint.workflows.reports import ReportFailure
 
 LOGGER = logging.getLogger(__name__)

@@ -1,11 +1,8 @@
-"""Run the workflow of a run, and say what failed."""
+"""Run the workflow of a run."""
 
 import logging
-import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import dropwhile, takewhile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from bids_inpaint.workflows.base import (
     parameters,
     scan_wf_name,
 )
+from bids_inpaint.workflows.failures import Failure, find_failures, read_crashes
 from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
 from bids_inpaint.workflows.progress import ProgressDisplay
 from bids_inpaint.workflows.slurm import SlurmPlugin
@@ -46,31 +44,6 @@ _POLL_QUEUE_SECONDS = 2.0
 # What waiting and looking on takes of the memory, beside the step that runs (GB).
 _MAIN_PROCESS_GB = 0.4
 _NVIDIA_DRIVER = Path('/proc/driver/nvidia')
-_NODE_LINE = re.compile(r'^Node: (\S+)$', re.MULTILINE)
-_TRACEBACK = 'Traceback (most recent call last):'
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """One scan that failed.
-
-    Attributes
-    ----------
-    scan : Scan
-        Which.
-    step : str
-        At which step.
-    reason : str
-        The error's message.
-    crash_file : Path or None
-        Where the traceback is.
-
-    """
-
-    scan: Scan
-    step: str
-    reason: str
-    crash_file: Path | None
 
 
 def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]:
@@ -116,46 +89,6 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
     if not failures and not settings.keep_work_dir:
         shutil.rmtree(settings.run_work_dir, ignore_errors=True)
     return failures
-
-
-def find_failures(crashes: Iterable[Crash], scans: Sequence[Scan]) -> list[Failure]:
-    """Tell which scans failed: of each, where it failed first, and the message."""
-    names = {scan_wf_name(scan): scan for scan in scans}
-    failures: dict[str, Failure] = {}
-    for crash in crashes:
-        *parents, step = crash.node.split('.')
-        for name in names.keys() & set(parents) - failures.keys():
-            reason = error_message(crash.text)
-            failures[name] = Failure(
-                scan=names[name], step=step, reason=reason, crash_file=crash.crash_file
-            )
-    return list(failures.values())
-
-
-def read_crashes(log_dir: Path) -> list[Crash]:
-    """Read the crash files that nipype's plugins leave."""
-    crashes = []
-    for path in sorted(log_dir.glob('crash-*.txt')):  # names begin with the time
-        text = path.read_text(errors='replace')
-        node = _NODE_LINE.search(text)
-        if node:
-            crashes.append(Crash(node[1], text, path))
-    return crashes
-
-
-def error_message(text: str) -> str:
-    """Message of the error that a traceback ends with, on one line.
-
-    The name of the error stands before it, unless it is the user's to mend. The traceback may be
-    quoted in that of another error, as nipype does it, indented by a tab.
-    """
-    lines = [line.removeprefix('\t') for line in text.rstrip().splitlines()]
-    starts = [number for number, line in enumerate(lines) if line == _TRACEBACK]
-    rest = lines[starts[-1] + 1 :] if starts else lines[-1:]
-    message = list(takewhile(str.strip, dropwhile(lambda x: not x or x[0] == ' ', rest)))
-    name, _, first = ' '.join(message).partition(': ')
-    name = name.rpartition('.')[2]
-    return first if name == BidsInpaintError.__name__ else ': '.join(filter(None, (name, first)))
 
 
 def _run(

@@ -14,7 +14,7 @@ from bids_inpaint.bids.scan import Scan
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.interfaces.reports import Error, report_participant, write_citations
 from bids_inpaint.settings import Settings
-from bids_inpaint.workflows.execute import error_message, read_crashes
+from bids_inpaint.workflows.failures import error_message, read_crashes
 
 LOGGER = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.workflows import execute
 from bids_inpaint.workflows.base import scan_wf_name
-from bids_inpaint.workflows.execute import error_message, find_failures, read_crashes
+from bids_inpaint.workflows.failures import error_message, find_failures, read_crashes
 from bids_inpaint.workflows.plugin import Crash, ProcessesPlugin
 
 SOURCES = ('sub-01/anat/sub-01_T1w.nii.gz', 'sub-01/anat/sub-01_run-2_T1w.nii.gz')

@@ -13,7 +13,7 @@ from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.errors import Terminated
 from bids_inpaint.workflows import execute
 from bids_inpaint.workflows.base import scan_wf_name
-from bids_inpaint.workflows.execute import find_failures
+from bids_inpaint.workflows.failures import find_failures
 from bids_inpaint.workflows.slurm import SlurmPlugin, job_state, resource_arguments
 
 SOURCE = 'sub-01/anat/sub-01_T1w.nii.gz'
