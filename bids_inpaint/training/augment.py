@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.training.deform import DeformConfig, draw_points, sample
-from bids_inpaint.training.fields import smooth_field
+from bids_inpaint.training.fields import slice_matrix, smooth_field
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -36,6 +36,8 @@ class AugmentConfig:
     noise_sd: float = 0.03
     blur_probability: float = 0.3
     blur_sigma_vox: float = 0.8
+    thick_slice_probability: float = 0.2
+    slice_vox: tuple[float, float] = (2.0, 5.0)
 
 
 def cut_brain(
@@ -90,6 +92,23 @@ def blur(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
     return first, second
 
 
+def thicken_slices(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Average along one axis over slices of several voxels, and interpolate between them.
+
+    So look clinical images of 3 to 5 mm slices on the template grid: dark vessels and the edges
+    of ventricles are grey there, which is no lesion.
+    """
+    if rng.random() >= config.thick_slice_probability:
+        return pair
+    axis, thickness = int(rng.integers(3)), rng.uniform(*config.slice_vox)
+    brain = pair[0] > 0
+    matrix = slice_matrix(brain.shape[axis], thickness, rng.random())
+    # Only the brain is averaged: what lies around it was taken off before.
+    share = np.maximum(_along(matrix, brain.astype(np.float32), axis), np.float32(1e-3))
+    first, second = (np.where(brain, _along(matrix, t, axis) / share, 0) for t in pair)
+    return first, second
+
+
 def augment(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
     """All changes in turn.
 
@@ -103,6 +122,13 @@ def augment(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair
         The ranges.
 
     """
-    for change in (change_contrast, add_bias, blur, add_noise):
+    for change in (change_contrast, add_bias, blur, add_noise, thicken_slices):
         pair = change(pair, rng, config)
     return pair
+
+
+def _along(
+    matrix: NDArray[np.float32], volume: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
+    """Multiply every line of a volume along an axis by a matrix."""
+    return np.moveaxis(np.tensordot(matrix, volume, axes=(1, axis)), 0, axis)

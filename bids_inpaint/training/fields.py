@@ -32,6 +32,36 @@ def smooth_field(coarse: NDArray[np.float64], shape: Sequence[int]) -> NDArray[n
     return np.ascontiguousarray(field)
 
 
+def slice_matrix(size: int, thickness: float, start: float) -> NDArray[np.float32]:
+    """Make of a line of voxels what thick slices do: averages, interpolated linearly.
+
+    Parameters
+    ----------
+    size : int
+        Voxels of the line.
+    thickness : float
+        Of a slice, in voxels; slices lie side by side.
+    start : float
+        Where the first begins, as a share of a slice, in [0, 1).
+
+    Returns
+    -------
+    (size, size) float32
+        Rows sum to 1, so that a constant line stays as it is.
+
+    """
+    edges = np.arange(-start, size / thickness + 1) * thickness
+    voxels = np.arange(size)
+    # How much of each voxel lies in each slice.
+    upper = np.minimum(voxels + 1, edges[1:, None])
+    shares = np.maximum(upper - np.maximum(voxels, edges[:-1, None]), 0)
+    shares = shares[shares.sum(axis=1) > 0]
+    weights = shares / shares.sum(axis=1, keepdims=True)
+    centres = weights @ (voxels + 0.5)
+    taken = [np.interp(voxels + 0.5, centres, row) for row in np.eye(len(centres))]
+    return np.asarray(np.stack(taken, axis=1) @ weights, dtype=np.float32)
+
+
 def _interpolation_matrix(coarse: int, fine: int) -> NDArray[np.float32]:
     """Weights (fine, coarse) of linear interpolation between the centres of boxes."""
     centres = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0, coarse - 1)

@@ -21,6 +21,7 @@ from bids_inpaint.training.pipeline import Batches, Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
 
 CHECKPOINT_FILE = 'checkpoint.npz'
+BEST_FILE = 'best.npz'
 LOG_FILE = 'log.csv'
 
 
@@ -66,34 +67,41 @@ def load_checkpoint(network: keras.Model, path: Path) -> int:
 
 
 def validate(
-    network: keras.Model, examples: Sequence[Example], window_vox: int
+    network: keras.Model, examples: Sequence[Example], window_vox: int, lesion_weight: float
 ) -> dict[str, float]:
-    """Lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
-    errors, fidelity = [], []
+    """Loss, lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
+    losses, errors, fidelity = [], [], []
     for example in examples:
         predicted = inpaint(network, example.lesioned, example.target > 0, window_vox=window_vox)
+        weight = 1 + (lesion_weight - 1) * example.share
+        losses.append(np.mean(weight * np.square(predicted - example.target)))
         errors.append(lesion_error(example.target, predicted, example.lesioned, example.share > 0))
         fidelity.append(
             psnr(example.target, np.where(example.share > 0, example.target, predicted))
         )
-    return {'lesion_error': float(np.mean(errors)), 'psnr_outside': float(np.mean(fidelity))}
+    means = {'validation_loss': losses, 'lesion_error': errors, 'psnr_outside': fidelity}
+    return {name: float(np.mean(values)) for name, values in means.items()}
 
 
 class Progress(keras.callbacks.Callback):
-    """Writes the checkpoint and a line of the log every `interval` steps."""
+    """Writes the checkpoint and a line of the log every `interval` steps; stops when it is time.
+
+    Time is when the validation loss of the stage was not lowered for `patience` intervals.
+    """
 
     def __init__(
         self,
         folder: Path,
         examples: Sequence[Example],
+        config: TrainingConfig,
+        stage: Stage,
         *,
         first: int,
         interval: int,
-        window_vox: int,
     ) -> None:
         super().__init__()
         self.folder, self.examples, self.first = folder, examples, first
-        self.interval, self.window_vox = interval, window_vox
+        self.interval, self.config, self.stage = interval, config, stage
         self.losses: list[float] = []
         self.started = time.monotonic()
 
@@ -108,13 +116,40 @@ class Progress(keras.callbacks.Callback):
             'step': step,
             'loss': float(np.mean(self.losses)),
             'seconds_per_step': round(seconds, 3),
-            **validate(self.model, self.examples, self.window_vox),
+            **validate(
+                self.model,
+                self.examples,
+                self.config.architecture.window_vox,
+                self.stage.lesion_weight,
+            ),
         }
         save_checkpoint(self.model, self.folder / CHECKPOINT_FILE)
         _append_row(self.folder / LOG_FILE, row)
+        losses = losses_of_last_stage(self.folder / LOG_FILE, self.config)
+        if self.config.patience is not None and losses and losses[-1] == min(losses):
+            save_checkpoint(self.model, self.folder / BEST_FILE)
+        self.model.stop_training = is_over(losses, self.config)
         # The mean that Keras shows runs over all steps so far; ours is of the interval.
         self.losses, self.started = [], time.monotonic()
         self.model.reset_metrics()
+
+
+def losses_of_last_stage(log: Path, config: TrainingConfig) -> list[float]:
+    """Read the validation losses of the checkpoints of the last stage, in their order."""
+    if not log.exists():
+        return []
+    began = config.stages[-2].until if len(config.stages) > 1 else 0
+    with log.open(newline='') as stream:
+        rows = [row for row in csv.DictReader(stream) if int(row['step']) > began]
+    return [float(row['validation_loss']) for row in rows]
+
+
+def is_over(losses: Sequence[float], config: TrainingConfig) -> bool:
+    """Whether the last `config.patience` of the losses are none of them the lowest."""
+    patience = config.patience
+    if patience is None or len(losses) <= patience:
+        return False
+    return min(losses[-patience:]) >= min(losses[:-patience])
 
 
 def train(
@@ -148,7 +183,8 @@ def train(
     Returns
     -------
     keras.Model
-        As it is after the last step.
+        As it is after the last step; with `config.patience` as it was at the checkpoint of the
+        last stage that validated best.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,15 +195,17 @@ def train(
         if not first and start:
             begun = load_weights(start)[0]
             network.set_weights(begun.get_weights())
-        if first >= stage.until:
+        losses = losses_of_last_stage(folder / LOG_FILE, config)
+        if first >= stage.until or is_over(losses, config):
             continue
         batches = Batches(brains, masks, config, first=first, until=stage.until)
         progress = Progress(
             folder,
             examples,
+            config,
+            stage,
             first=first,
             interval=interval,
-            window_vox=config.architecture.window_vox,
         )
         network.fit(
             batches,
@@ -176,6 +214,8 @@ def train(
             callbacks=[progress],
             verbose=1 if os.isatty(1) else 0,
         )
+    if config.patience is not None and (folder / BEST_FILE).exists():
+        load_checkpoint(network, folder / BEST_FILE)
     return network
 
 

@@ -10,10 +10,13 @@ from bids_inpaint.training.augment import (
     augment,
     blur,
     change_contrast,
+    thicken_slices,
 )
 
-CONFIG = AugmentConfig(blur_probability=1)
-NOTHING = AugmentConfig(gain=0, gamma=(1, 1), bias=0, noise_sd=0, blur_probability=0)
+CONFIG = AugmentConfig(blur_probability=1, thick_slice_probability=1)
+NOTHING = AugmentConfig(
+    gain=0, gamma=(1, 1), bias=0, noise_sd=0, blur_probability=0, thick_slice_probability=0
+)
 
 
 def _pair():
@@ -24,7 +27,9 @@ def _pair():
     return lesioned, target
 
 
-@pytest.mark.parametrize('change', [change_contrast, add_bias, add_noise, blur, augment])
+@pytest.mark.parametrize(
+    'change', [change_contrast, add_bias, add_noise, blur, thicken_slices, augment]
+)
 @given(seed=st.integers(0, 99))
 def test_equal_volumes_stay_equal_and_the_outside_stays_zero(change, seed):
     _, target = _pair()
@@ -43,7 +48,9 @@ def test_only_lesion_voxels_differ_after_a_change(change, seed):
     np.testing.assert_array_equal(first != second, before)
 
 
-@pytest.mark.parametrize('change', [change_contrast, add_bias, add_noise, blur, augment])
+@pytest.mark.parametrize(
+    'change', [change_contrast, add_bias, add_noise, blur, thicken_slices, augment]
+)
 def test_a_range_of_nothing_changes_nothing(change):
     pair = _pair()
     changed = change(pair, np.random.default_rng(0), NOTHING)
@@ -62,3 +69,20 @@ def test_noise_is_the_same_in_both():
     pair = _pair()
     first, second = add_noise(pair, np.random.default_rng(0), CONFIG)
     np.testing.assert_allclose(first - pair[0], second - pair[1], atol=1e-6)
+
+
+@given(seed=st.integers(0, 99))
+def test_thick_slices_keep_a_constant_brain_up_to_its_border(seed):
+    white = np.full((10, 12, 14), 1.4, np.float32)
+    white[:2] = 0
+    changed, _ = thicken_slices((white, white), np.random.default_rng(seed), CONFIG)
+    np.testing.assert_allclose(changed, white, rtol=1e-5)
+
+
+def test_thick_slices_blur_one_axis_alone():
+    volume = np.full((9, 9, 9), 1.0, np.float32)
+    volume[4, 4, 4] = 0.2
+    changed, _ = thicken_slices((volume, volume), np.random.default_rng(3), CONFIG)
+    spread = [len(set(np.nonzero(changed < 1 - 1e-6)[axis])) for axis in range(3)]
+    assert sorted(spread)[:2] == [1, 1]
+    assert max(spread) >= 3

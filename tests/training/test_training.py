@@ -11,7 +11,7 @@ import pytest
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.weights import save_weights
-from bids_inpaint.training import assess, examples, pipeline
+from bids_inpaint.training import assess, examples, loop, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.deform import DeformConfig
 from bids_inpaint.training.lesions import LesionConfig
@@ -19,6 +19,7 @@ from bids_inpaint.training.loop import (
     CHECKPOINT_FILE,
     LOG_FILE,
     compile_network,
+    is_over,
     load_checkpoint,
     train,
 )
@@ -197,6 +198,27 @@ def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, 
     for a, b in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=a.path)
     assert int(resumed.optimizer.iterations) == 4
+
+
+@pytest.mark.parametrize(
+    ('losses', 'over'),
+    [([], False), ([3, 2], False), ([2, 3, 2], True), ([3, 2, 1], False), ([1, 3, 2, 0.5], False)],
+)
+def test_a_training_is_over_when_nothing_was_gained_for_long(losses, over):
+    assert is_over(losses, replace(CONFIG, patience=2)) == over
+    assert not is_over(losses, CONFIG)
+
+
+@pytest.mark.slow
+def test_training_stops_early_and_gives_the_best(tmp_path, brains, masks, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0, 2.0, 0.0])
+    monkeypatch.setattr(loop, 'validate', lambda *_: {'validation_loss': next(losses)})
+    config = replace(CONFIG, patience=2, stages=(Stage(until=9, crop_vox=16),))
+    network = train(config, brains, masks, [], tmp_path, interval=1)
+    with (tmp_path / LOG_FILE).open() as stream:
+        assert [row['step'] for row in csv.DictReader(stream)] == ['1', '2', '3', '4']
+    assert int(network.optimizer.iterations) == 2
+    assert int(train(config, brains, masks, [], tmp_path, interval=1).optimizer.iterations) == 2
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero():
