@@ -21,6 +21,11 @@ class UNetConfig:
         at zero, so that leaving a healthy brain alone needs not be learnt.
     window_vox : int
         Side of the cubes that it is trained on last, and applied to.
+    hidden_base : float, optional
+        For the non-blind network: what the residual head adds its change to where a voxel is
+        hidden (negative), in units of the mean of the brain. What lies there is white matter
+        more often than not; to add to the mark of -1 instead, the network would have to learn a
+        jump at every border of a mask.
 
     """
 
@@ -29,6 +34,7 @@ class UNetConfig:
     reconstruction_filters: int = 8
     head: Literal['direct', 'residual'] = 'residual'
     window_vox: int = 96
+    hidden_base: float | None = None
 
     @property
     def multiple(self) -> int:

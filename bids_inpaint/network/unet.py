@@ -10,7 +10,7 @@ LNCS 12417:41-49.
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpSampling3D
@@ -51,8 +51,11 @@ def build_unet(config: UNetConfig) -> keras.Model:
     full = _last_convolution(features, 1, 'full_resolution', config)
     outputs = {'reconstructed': full, 'subvolumes': DepthToSpace(name='depth_to_space')(low)}
     if config.head == 'residual':
+        base = t1w
+        if config.hidden_base is not None:
+            base = ops.where(t1w < 0, config.hidden_base, t1w)
         outputs = {
-            key: layers.Add(name=key, dtype='float32')([t1w, change])
+            key: layers.Add(name=key, dtype='float32')([base, change])
             for key, change in outputs.items()
         }
     return keras.Model(t1w, outputs, name=f'unet_{config.head}')

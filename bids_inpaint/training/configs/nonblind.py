@@ -5,9 +5,13 @@ from bids_inpaint.training.configs import Stage, TrainingConfig
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of the weights in `models/nonblind`."""
+    """Return the config of the weights in `models/nonblind`.
+
+    It starts with the weights of the blind network, which knows brains. What it says of voxels
+    that it was shown is not used, so that they weigh next to nothing.
+    """
     return TrainingConfig(
         task='nonblind',
-        architecture=UNetConfig(filters=32),
-        stages=(Stage(until=1500, crop_vox=96, lesion_weight=10.0),),
+        architecture=UNetConfig(filters=32, hidden_base=1.27),
+        stages=(Stage(until=4000, crop_vox=96, lesion_weight=100.0),),
     )
