@@ -33,6 +33,7 @@ from bids_inpaint.training.examples import (
 )
 from bids_inpaint.training.expert_masks import bring_masks
 from bids_inpaint.training.loop import train
+from bids_inpaint.training.patients import Patient, load_patients
 from bids_inpaint.training.pipeline import Brain, Example
 
 LOGGER = logging.getLogger(__name__)
@@ -64,6 +65,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     train_options.add_argument(
         '--start', type=Path, help='network to begin with instead of random weights'
     )
+    train_options.add_argument(
+        '--patients',
+        type=Path,
+        help='derivatives of T1w of patients whose masks are among --masks: they train the blind '
+        'network as the config says, with what --nonblind puts into their lesions as target',
+    )
+    train_options.add_argument(
+        '--nonblind', type=Path, help='non-blind network that fills the lesions of --patients'
+    )
     for task in ('blind', 'nonblind'):
         tasks.add_parser(task, parents=[train_options], help=f'train the {task} network')
     tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
@@ -93,12 +103,19 @@ def _load_config(name: str) -> TrainingConfig:
 def _train(arguments: argparse.Namespace) -> None:
     """Train a network, and write it with thresholds chosen on validation data."""
     config = _load_config(arguments.config or arguments.task)
+    patients = _load_patients(arguments, config)
+    seen = {patient.participant for patient in patients}
     brains = load_brains(arguments.brains, 'training')
     masks = load_masks(arguments.masks, 'training')
     validation = load_brains(arguments.brains, 'validation')
-    examples = validation_examples(validation, load_masks(arguments.masks, 'validation'), config)
+    validation_masks = load_masks(arguments.masks, 'validation', without=seen)
+    examples = validation_examples(validation, validation_masks, config)
     LOGGER.info(
-        '%d brains, %d masks, %d volumes to validate', len(brains), len(masks), len(examples)
+        '%d brains, %d masks, %d patients, %d volumes to validate',
+        len(brains),
+        len(masks),
+        len(seen),
+        len(examples),
     )
     network = train(
         config,
@@ -108,6 +125,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.work,
         interval=arguments.interval,
         start=arguments.start,
+        patients=patients,
     )
     thresholds: dict[str, float] = {}
     metrics: dict[str, Any] = {}
@@ -123,12 +141,25 @@ def _train(arguments: argparse.Namespace) -> None:
             'config': asdict(config),
             'brains': [f'{brain.dataset}/sub-{brain.participant}' for brain in brains],
             'masks': len(masks),
+            'patients': sorted(seen),
             'backend': keras.backend.backend(),
         },
         'metrics': metrics,
     }
     save_weights(network, arguments.out, card)
     _assess(arguments, 'validation')
+
+
+def _load_patients(arguments: argparse.Namespace, config: TrainingConfig) -> list[Patient]:
+    """Read the patients to train on, if the config has a share for them."""
+    if not config.patient_share:
+        return []
+    if not (arguments.patients and arguments.nonblind):
+        msg = (
+            f'{config.patient_share:.0%} of the examples are patients: give --patients, --nonblind'
+        )
+        raise SystemExit(msg)
+    return load_patients(arguments.patients, arguments.masks, arguments.nonblind)
 
 
 def _choose_thresholds(

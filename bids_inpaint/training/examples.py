@@ -1,6 +1,6 @@
 """Who is on which side of the split, and the fixed examples to validate and test with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,9 +52,15 @@ def load_brains(folders: Sequence[Path], side: Side) -> list[Brain]:
     return found
 
 
-def load_masks(folder: Path, side: Side) -> list[NDArray[np.bool_]]:
-    """Read the lesion masks of one side of the split."""
-    return [load_mask(p) for p in find_masks(folder) if side_of_mask(participant_of(p)) == side]
+def load_masks(
+    folder: Path, side: Side, *, without: Collection[str] = ()
+) -> list[NDArray[np.bool_]]:
+    """Read the lesion masks of one side of the split, but for those of some patients."""
+    return [
+        load_mask(path)
+        for path in find_masks(folder)
+        if side_of_mask(participant_of(path)) == side and participant_of(path) not in without
+    ]
 
 
 def draw_examples(

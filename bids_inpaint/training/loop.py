@@ -16,8 +16,10 @@ from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.losses import lesion_weighted_mse
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import load_weights
+from bids_inpaint.training.batches import Batches
 from bids_inpaint.training.configs import Stage, TrainingConfig
-from bids_inpaint.training.pipeline import Batches, Brain, Example
+from bids_inpaint.training.patients import Patient
+from bids_inpaint.training.pipeline import Brain, Example
 from bids_inpaint.training.schedule import ConstantThenLinear
 
 CHECKPOINT_FILE = 'checkpoint.npz'
@@ -161,6 +163,7 @@ def train(
     *,
     interval: int = 250,
     start: Path | None = None,
+    patients: Sequence[Patient] = (),
 ) -> keras.Model:
     """Train, or go on with a training that was stopped.
 
@@ -179,6 +182,8 @@ def train(
     start : Path, optional
         Network (weights and card) of the same architecture to begin with, if there is no
         checkpoint; random weights if not given.
+    patients : sequence of Patient
+        To train with besides, as often as `config.patient_share` says.
 
     Returns
     -------
@@ -198,7 +203,7 @@ def train(
         losses = losses_of_last_stage(folder / LOG_FILE, config)
         if first >= stage.until or is_over(losses, config):
             continue
-        batches = Batches(brains, masks, config, first=first, until=stage.until)
+        batches = Batches(brains, masks, config, first=first, until=stage.until, patients=patients)
         progress = Progress(
             folder,
             examples,

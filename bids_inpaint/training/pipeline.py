@@ -1,12 +1,11 @@
-"""From BIDS derivatives in template space to training batches."""
+"""From BIDS derivatives in template space to training examples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +13,7 @@ from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
 from bids_inpaint.network.inference import HIDDEN
-from bids_inpaint.training.augment import AugmentConfig, augment, cut_brain
-from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.augment import AugmentConfig, cut_brain
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
 
 
@@ -217,60 +215,3 @@ def draw_box(
         corner = rng.integers(first, np.maximum(last - size, first) + 1)
     x, y, z = (int(v) for v in np.clip(corner, 0, np.asarray(shape) - size))
     return slice(x, x + size), slice(y, y + size), slice(z, z + size)
-
-
-class Batches(keras.utils.PyDataset):
-    """Training batches, each drawn from the seed and its own number, in any order.
-
-    Parameters
-    ----------
-    brains, masks
-        To draw from.
-    config : TrainingConfig
-        How.
-    first : int
-        Number of the first batch: a training that was stopped goes on with the batches that it
-        would have had.
-    until : int
-        Number of the batch that it ends before; the config's last if not given.
-
-    """
-
-    def __init__(
-        self,
-        brains: Sequence[Brain],
-        masks: Sequence[NDArray[np.bool_]],
-        config: TrainingConfig,
-        *,
-        first: int = 0,
-        until: int | None = None,
-    ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
-        self.brains, self.masks, self.config, self.first = brains, masks, config, first
-        self.until = config.steps if until is None else until
-
-    def __len__(self) -> int:
-        """Batches left."""
-        return self.until - self.first
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """One batch: (B, X, Y, Z, 1), and the targets (B, X, Y, Z, 2) of both outputs."""
-        step = self.first + index
-        size, number = self.config.stage_at(step).crop_vox, step * self.config.batch_size
-        examples = [self._example(number + i, size) for i in range(self.config.batch_size)]
-        inputs = np.stack([e.lesioned for e in examples])[..., None]
-        targets = np.stack([np.stack([e.target, e.share], axis=-1) for e in examples])
-        return inputs, {'reconstructed': targets, 'subvolumes': targets}
-
-    def _example(self, number: int, size: int) -> Example:
-        rng = np.random.default_rng((self.config.seed, number))
-        brain = self.brains[int(rng.integers(len(self.brains)))]
-        box = draw_box(brain.t1w.shape, size, rng)
-        changes, hidden = self.config.augment, self.config.task == 'nonblind'
-        make = hide if hidden else simulate
-        example = make(brain, self.masks, box, rng, self.config.lesions, changes)
-        lesioned, target = augment((example.lesioned, example.target), rng, changes)
-        if hidden:
-            lesioned = conceal(lesioned, example.share > 0)
-        flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        return Example(*(np.ascontiguousarray(v[flip]) for v in (lesioned, target, example.share)))

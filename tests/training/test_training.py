@@ -11,7 +11,7 @@ import pytest
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.weights import save_weights
-from bids_inpaint.training import assess, examples, loop, pipeline
+from bids_inpaint.training import assess, batches, examples, loop, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.deform import DeformConfig
 from bids_inpaint.training.lesions import LesionConfig
@@ -63,8 +63,8 @@ def _white_matter_in_the_middle(monkeypatch):
 
 
 def test_batches_are_the_same_at_the_same_number(brains, masks):
-    whole = pipeline.Batches(brains, masks, CONFIG)
-    late = pipeline.Batches(brains, masks, CONFIG, first=3)
+    whole = batches.Batches(brains, masks, CONFIG)
+    late = batches.Batches(brains, masks, CONFIG, first=3)
     assert (len(whole), len(late)) == (4, 1)
     for first, second in zip(whole[3], late[0], strict=True):
         for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True):
@@ -99,7 +99,7 @@ def test_lesions_lie_in_white_matter(brains, masks):
 
 def test_what_is_hidden_is_told_and_the_rest_is_left(brains, masks):
     config = replace(CONFIG, task='nonblind')
-    inputs, targets = pipeline.Batches(brains, masks, config)[0]
+    inputs, targets = batches.Batches(brains, masks, config)[0]
     t1w, share = np.moveaxis(targets['reconstructed'], -1, 0)
     hidden = share == 1
     assert hidden.any()
@@ -189,11 +189,11 @@ def test_killed_training_resumes_with_the_same_weights(tmp_path, brains, masks, 
             raise KeyboardInterrupt
         return original(self, number, size)
 
-    original = pipeline.Batches._example
-    monkeypatch.setattr(pipeline.Batches, '_example', fail_at_third)
+    original = batches.Batches._example
+    monkeypatch.setattr(batches.Batches, '_example', fail_at_third)
     with pytest.raises(BaseException):  # noqa: B017, PT011 - Keras may wrap it
         train(config, brains, masks, drawn, tmp_path / 'parts', interval=2)
-    monkeypatch.setattr(pipeline.Batches, '_example', original)
+    monkeypatch.setattr(batches.Batches, '_example', original)
     resumed = train(config, brains, masks, drawn, tmp_path / 'parts', interval=2)
     for a, b in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=a.path)
