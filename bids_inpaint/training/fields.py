@@ -32,7 +32,9 @@ def smooth_field(coarse: NDArray[np.float64], shape: Sequence[int]) -> NDArray[n
     return np.ascontiguousarray(field)
 
 
-def slice_matrix(size: int, thickness: float, start: float) -> NDArray[np.float32]:
+def slice_matrices(
+    size: int, thickness: float, start: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Make of a line of voxels what thick slices do: averages, interpolated linearly.
 
     Parameters
@@ -46,8 +48,10 @@ def slice_matrix(size: int, thickness: float, start: float) -> NDArray[np.float3
 
     Returns
     -------
-    (size, size) float32
-        Rows sum to 1, so that a constant line stays as it is.
+    average : (slices, size) float32
+        From voxels to slices.
+    interpolate : (size, slices) float32
+        From slices to voxels. Rows of both sum to 1, so that a constant line stays as it is.
 
     """
     edges = np.arange(-start, size / thickness + 1) * thickness
@@ -59,7 +63,7 @@ def slice_matrix(size: int, thickness: float, start: float) -> NDArray[np.float3
     weights = shares / shares.sum(axis=1, keepdims=True)
     centres = weights @ (voxels + 0.5)
     taken = [np.interp(voxels + 0.5, centres, row) for row in np.eye(len(centres))]
-    return np.asarray(np.stack(taken, axis=1) @ weights, dtype=np.float32)
+    return weights.astype(np.float32), np.stack(taken, axis=1).astype(np.float32)
 
 
 def _interpolation_matrix(coarse: int, fine: int) -> NDArray[np.float32]:

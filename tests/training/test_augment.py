@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,13 +12,22 @@ from bids_inpaint.training.augment import (
     augment,
     blur,
     change_contrast,
+    lower_contrast,
     thicken_slices,
 )
 
-CONFIG = AugmentConfig(blur_probability=1, thick_slice_probability=1)
+CONFIG = AugmentConfig(blur_probability=1, low_contrast_probability=1, thick_slice_probability=1)
 NOTHING = AugmentConfig(
-    gain=0, gamma=(1, 1), bias=0, noise_sd=0, blur_probability=0, thick_slice_probability=0
+    gain=0,
+    gamma=(1, 1),
+    low_contrast_probability=0,
+    bias=0,
+    patches=0,
+    noise_sd=0,
+    blur_probability=0,
+    thick_slice_probability=0,
 )
+EVEN_SLICES = replace(CONFIG, slice_gain_sd=0)
 
 
 def _pair():
@@ -28,7 +39,7 @@ def _pair():
 
 
 @pytest.mark.parametrize(
-    'change', [change_contrast, add_bias, add_noise, blur, thicken_slices, augment]
+    'change', [change_contrast, lower_contrast, add_bias, add_noise, blur, thicken_slices, augment]
 )
 @given(seed=st.integers(0, 99))
 def test_equal_volumes_stay_equal_and_the_outside_stays_zero(change, seed):
@@ -49,7 +60,7 @@ def test_only_lesion_voxels_differ_after_a_change(change, seed):
 
 
 @pytest.mark.parametrize(
-    'change', [change_contrast, add_bias, add_noise, blur, thicken_slices, augment]
+    'change', [change_contrast, lower_contrast, add_bias, add_noise, blur, thicken_slices, augment]
 )
 def test_a_range_of_nothing_changes_nothing(change):
     pair = _pair()
@@ -75,14 +86,33 @@ def test_noise_is_the_same_in_both():
 def test_thick_slices_keep_a_constant_brain_up_to_its_border(seed):
     white = np.full((10, 12, 14), 1.4, np.float32)
     white[:2] = 0
-    changed, _ = thicken_slices((white, white), np.random.default_rng(seed), CONFIG)
+    changed, _ = thicken_slices((white, white), np.random.default_rng(seed), EVEN_SLICES)
     np.testing.assert_allclose(changed, white, rtol=1e-5)
 
 
 def test_thick_slices_blur_one_axis_alone():
     volume = np.full((9, 9, 9), 1.0, np.float32)
     volume[4, 4, 4] = 0.2
-    changed, _ = thicken_slices((volume, volume), np.random.default_rng(3), CONFIG)
+    changed, _ = thicken_slices((volume, volume), np.random.default_rng(3), EVEN_SLICES)
     spread = [len(set(np.nonzero(changed < 1 - 1e-6)[axis])) for axis in range(3)]
     assert sorted(spread)[:2] == [1, 1]
     assert max(spread) >= 3
+
+
+def test_slices_are_not_all_alike():
+    white = np.full((9, 9, 9), 1.4, np.float32)
+    changed, _ = thicken_slices((white, white), np.random.default_rng(0), CONFIG)
+    assert 0.001 < changed.std() / changed.mean() < 0.05
+
+
+@given(seed=st.integers(0, 99))
+def test_low_contrast_keeps_the_order_of_intensities_and_their_mean(seed):
+    ramp = np.linspace(0, 2.5, 100, dtype=np.float32)[:, None, None]
+    ramp[38], ramp[56] = 0.95, 1.4  # grey and white matter
+    changed, _ = lower_contrast((ramp, ramp), np.random.default_rng(seed), CONFIG)
+    order = np.argsort(ramp.ravel())
+    assert (np.diff(changed.ravel()[order]) >= 0).all()
+    assert changed[0] == 0
+    low, high = CONFIG.white_to_grey
+    assert low - 1e-3 <= changed[56, 0, 0] / changed[38, 0, 0] <= high + 1e-3
+    assert 1.05 < (changed[56, 0, 0] + changed[38, 0, 0]) / 2 < 1.2

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_inpaint.training.fields import slice_matrix, smooth_field
+from bids_inpaint.training.fields import slice_matrices, smooth_field
 
 SIZES = st.tuples(*[st.integers(2, 5)] * 3)
 
@@ -25,11 +25,14 @@ def test_a_single_value_is_a_constant():
 
 @given(size=st.integers(1, 40), thickness=st.floats(1, 8), start=st.floats(0, 1, exclude_max=True))
 def test_thick_slices_average_and_keep_constants(size, thickness, start):
-    matrix = slice_matrix(size, thickness, start)
-    assert matrix.shape == (size, size)
-    assert (matrix >= 0).all()
-    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
+    average, interpolate = slice_matrices(size, thickness, start)
+    assert average.shape == interpolate.shape[::-1] == (len(average), size)
+    assert len(average) <= size / thickness + 2
+    for matrix in (average, interpolate):
+        assert (matrix >= 0).all()
+        np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
 
 
 def test_slices_as_thick_as_a_voxel_change_nothing():
-    np.testing.assert_allclose(slice_matrix(7, 1.0, 0.0), np.eye(7), atol=1e-6)
+    for matrix in slice_matrices(7, 1.0, 0.0):
+        np.testing.assert_allclose(matrix, np.eye(7), atol=1e-6)
