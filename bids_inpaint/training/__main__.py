@@ -66,6 +66,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--start', type=Path, help='network to begin with instead of random weights'
     )
     train_options.add_argument(
+        '--workers',
+        type=int,
+        default=1,
+        help='threads that make examples; more where a GPU would wait for them (default: 1)',
+    )
+    train_options.add_argument(
         '--patients',
         type=Path,
         help='derivatives of T1w of patients whose masks are among --masks: they train the blind '
@@ -126,6 +132,7 @@ def _train(arguments: argparse.Namespace) -> None:
         interval=arguments.interval,
         start=arguments.start,
         patients=patients,
+        workers=arguments.workers,
     )
     thresholds: dict[str, float] = {}
     metrics: dict[str, Any] = {}

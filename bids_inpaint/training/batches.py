@@ -29,6 +29,8 @@ class Batches(keras.utils.PyDataset):
         Number of the batch that it ends before; the config's last if not given.
     patients : sequence of Patient
         To draw `config.patient_share` of the examples from.
+    workers : int
+        Threads that make batches; what they make is the same with any number of them.
 
     """
 
@@ -41,8 +43,9 @@ class Batches(keras.utils.PyDataset):
         first: int = 0,
         until: int | None = None,
         patients: Sequence[Patient] = (),
+        workers: int = 1,
     ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
+        super().__init__(workers=workers, max_queue_size=2 * workers + 6)
         self.brains, self.masks, self.config, self.first = brains, masks, config, first
         self.until = config.steps if until is None else until
         self.patients = patients

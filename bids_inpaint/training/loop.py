@@ -164,6 +164,7 @@ def train(
     interval: int = 250,
     start: Path | None = None,
     patients: Sequence[Patient] = (),
+    workers: int = 1,
 ) -> keras.Model:
     """Train, or go on with a training that was stopped.
 
@@ -184,6 +185,8 @@ def train(
         checkpoint; random weights if not given.
     patients : sequence of Patient
         To train with besides, as often as `config.patient_share` says.
+    workers : int
+        Threads that make examples.
 
     Returns
     -------
@@ -203,7 +206,15 @@ def train(
         losses = losses_of_last_stage(folder / LOG_FILE, config)
         if first >= stage.until or is_over(losses, config):
             continue
-        batches = Batches(brains, masks, config, first=first, until=stage.until, patients=patients)
+        batches = Batches(
+            brains,
+            masks,
+            config,
+            first=first,
+            until=stage.until,
+            patients=patients,
+            workers=workers,
+        )
         progress = Progress(
             folder,
             examples,

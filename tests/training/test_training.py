@@ -74,6 +74,16 @@ def test_batches_are_the_same_at_the_same_number(brains, masks):
     assert whole[2][1]['reconstructed'].shape == (1, *SHAPE, 2)
 
 
+def test_more_workers_make_the_same(brains, masks):
+    config = replace(CONFIG, learning_rate=0.0, stages=(Stage(until=6, crop_vox=16),))
+    losses = []
+    for workers in (1, 3):
+        network = compile_network(config, config.stages[0])
+        made = batches.Batches(brains, masks, config, workers=workers)
+        losses.append(network.fit(made, shuffle=False, verbose=0).history['loss'])
+    assert losses[0] == losses[1]
+
+
 def test_boxes_lie_around_white_matter_or_in_that_of_the_brain(monkeypatch):
     monkeypatch.setattr(pipeline, '_brain_box', lambda: np.array([[4, 2, 0], [14, 7, 20]]))
     rng = np.random.default_rng(0)
