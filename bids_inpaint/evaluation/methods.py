@@ -16,7 +16,6 @@ from bids_inpaint.image.volume import Volume
 from bids_inpaint.network.card import CARD_FILE, Card, read_card
 from bids_inpaint.network.session import inpaint_on_device
 from bids_inpaint.training.assess import Prediction, apply_thresholds
-from bids_inpaint.training.pipeline import conceal
 
 NO_NONBLIND = (
     'Left out: there is no non-blind network in {folder}. Train it, and give the same command '
@@ -56,7 +55,10 @@ class Network:
         return digest(self.card.sha256, self.card.architecture, code_digest('network'))
 
     def apply(
-        self, t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]
+        self,
+        t1w: NDArray[np.float32],
+        brain_mask: NDArray[np.bool_],
+        fill_mask: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
         """Predict the lesion-free volume, (X, Y, Z) float32, as the app does."""
 
@@ -68,10 +70,12 @@ class Network:
                 device='auto',
                 num_threads=self.threads,
                 flip_averaging=False,
+                fill_mask=fill_mask,
             )
             return inpainted[brain_mask]  # elsewhere it is what was given
 
-        inside = self.memory.array(digest(self._identity, t1w, brain_mask), predict)
+        masks = (brain_mask,) if fill_mask is None else (brain_mask, fill_mask)
+        inside = self.memory.array(digest(self._identity, t1w, *masks), predict)
         inpainted = t1w.copy()
         inpainted[brain_mask] = inside
         return inpainted
@@ -85,8 +89,7 @@ class Network:
         """Fill a mask as the non-blind network does; outside it nothing changes."""
         if not lesion_mask.any():
             return t1w.copy()
-        predicted = self.apply(conceal(t1w, lesion_mask), brain_mask)
-        return np.where(lesion_mask, predicted, t1w).astype(np.float32)
+        return self.apply(t1w, brain_mask, fill_mask=lesion_mask)
 
 
 def predict_case(network: Network, case: Case) -> Prediction:

@@ -1,7 +1,10 @@
 """The architecture as numbers, without Keras."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+WHITE_MATTER: Final = 1.4
+"""To this the non-blind network has the white matter of each brain scaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,8 @@ class UNetConfig:
         Side of the cubes that it is trained on last, and applied to.
     hidden_base : float, optional
         For the non-blind network: what the residual head adds its change to where a voxel is
-        hidden (negative), in units of the mean of the brain. What lies there is white matter
-        more often than not; to add to the mark of -1 instead, the network would have to learn a
-        jump at every border of a mask.
+        hidden (-1). What lies there is white matter more often than not; to add to the
+        mark of -1 instead, the network would have to learn a jump at every border of a mask.
 
     """
 

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.network.config import WHITE_MATTER
+
 # Share of a window that it has in common with the next one, at least.
 _OVERLAP = 0.5
 # Weight of the outermost voxels of a window: small, since they see least of what is around them.
@@ -105,10 +107,15 @@ def fill(
     brain_mask: NDArray[np.bool_],
     fill_mask: NDArray[np.bool_],
     *,
+    white_matter_median: float,
     window_vox: int,
     flip_averaging: bool = False,
 ) -> NDArray[np.float32]:
     """Predict the voxels of a mask from all others, with a network that was trained for that.
+
+    The network is shown every brain with its white matter equally bright, and the lesions at -1:
+    normalisation within the network takes away how bright a brain is as a whole, and the lesions
+    are to be as bright as what is around them.
 
     Parameters
     ----------
@@ -116,6 +123,8 @@ def fill(
         See `inpaint`.
     fill_mask : (X, Y, Z) bool
         Hidden from the network; what of it is outside the brain mask keeps its value.
+    white_matter_median : float
+        Of the white matter outside the mask, in the units of `t1w`.
 
     Returns
     -------
@@ -124,14 +133,15 @@ def fill(
 
     """
     wanted = fill_mask & brain_mask
+    unit = np.float32(white_matter_median / WHITE_MATTER)
     predicted = inpaint(
         network,
-        np.where(wanted, HIDDEN, t1w),
+        np.where(wanted, HIDDEN, t1w / unit),
         brain_mask,
         window_vox=window_vox,
         flip_averaging=flip_averaging,
     )
-    return np.where(wanted, predicted, t1w).astype(np.float32)
+    return np.where(wanted, predicted * unit, t1w).astype(np.float32)
 
 
 def _predict_change(

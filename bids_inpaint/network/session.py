@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.image.lesion_map import tissue_median
+from bids_inpaint.image.template import load_template
 from bids_inpaint.network.device import Device, Request, choose_device, visible_gpus
 from bids_inpaint.network.inference import fill, inpaint
 from bids_inpaint.network.weights import load_weights
@@ -68,7 +70,7 @@ def inpaint_on_device(
     flip_averaging : bool
         See `bids_inpaint.network.inference.inpaint`.
     fill_mask : (X, Y, Z) bool, optional
-        Voxels to fill, for a network that was trained to fill a mask.
+        Voxels to fill, for a network that was trained to fill a mask; on the template grid.
 
     Returns
     -------
@@ -82,9 +84,10 @@ def inpaint_on_device(
     network, card = load_weights(model)
     # XLA has no fast 3-D convolution on a CPU; on a GPU Keras decides.
     network.compile(jit_compile='auto' if taken == 'gpu' else False)
-    apply: Callable[..., NDArray[np.float32]] = (
-        inpaint if fill_mask is None else partial(fill, fill_mask=fill_mask)
-    )
+    apply: Callable[..., NDArray[np.float32]] = inpaint
+    if fill_mask is not None:
+        white = tissue_median(t1w, brain_mask & ~fill_mask, load_template().white_matter)
+        apply = partial(fill, fill_mask=fill_mask, white_matter_median=white)
     with keras.device(f'{taken}:0'):
         inpainted = apply(
             network,

@@ -15,6 +15,9 @@ from keras import layers, ops
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpSampling3D
 
+# Hidden voxels are -1; splines may bring others a little below 0.
+_HIDDEN_BELOW = -0.5
+
 
 def build_unet(config: UNetConfig) -> keras.Model:
     """Build the network.
@@ -53,7 +56,7 @@ def build_unet(config: UNetConfig) -> keras.Model:
     if config.head == 'residual':
         base = t1w
         if config.hidden_base is not None:
-            base = ops.where(t1w < 0, config.hidden_base, t1w)
+            base = ops.where(t1w < _HIDDEN_BELOW, config.hidden_base, t1w)
         outputs = {
             key: layers.Add(name=key, dtype='float32')([base, change])
             for key, change in outputs.items()

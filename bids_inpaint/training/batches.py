@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from bids_inpaint.training.augment import augment
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.patients import Patient, cut_patient
-from bids_inpaint.training.pipeline import Brain, Example, conceal, draw_box, hide, simulate
+from bids_inpaint.training.pipeline import (
+    Brain,
+    Example,
+    conceal,
+    draw_box,
+    hide,
+    restore_white_matter,
+    simulate,
+)
 
 
 class Batches(keras.utils.PyDataset):
@@ -69,7 +77,8 @@ class Batches(keras.utils.PyDataset):
         example = self._draw(size, rng)
         lesioned, target = augment((example.lesioned, example.target), rng, changes)
         if hidden:
-            lesioned = conceal(lesioned, example.share > 0)
+            target = target * restore_white_matter(target, example.target)
+            lesioned = conceal(target, example.share > 0)
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
         return Example(*(np.ascontiguousarray(v[flip]) for v in (lesioned, target, example.share)))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.image.template import SPACE
+from bids_inpaint.image.lesion_map import tissue_median
+from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
 from bids_inpaint.network.inference import fill
 from bids_inpaint.network.weights import load_weights
@@ -72,7 +73,10 @@ def load_patients(folder: Path, masks: Path, nonblind: Path) -> list[Patient]:
         given = load(path).data
         lesions = load_mask(mask_file) & (given > 0)
         window = card.architecture.window_vox
-        filled = fill(network, given, given > 0, lesions, window_vox=window)
+        white = tissue_median(given, (given > 0) & ~lesions, load_template().white_matter)
+        filled = fill(
+            network, given, given > 0, lesions, white_matter_median=white, window_vox=window
+        )
         patients.append(
             Patient(
                 participant_of(path), given.astype(np.float16), filled.astype(np.float16), lesions

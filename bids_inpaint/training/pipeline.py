@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
+from bids_inpaint.network.config import WHITE_MATTER
 from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.augment import AugmentConfig, cut_brain
 from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
+
+# White matter is what differs from its median by less than this share.
+_NEAR = 0.08
+# In fewer voxels than these a median says little.
+_ENOUGH_VOX = 500
 
 
 @dataclass(frozen=True)
@@ -132,14 +138,31 @@ def hide(
     """Choose what of a box of a healthy brain the non-blind network is not to see.
 
     Parameters are those of `simulate`. `share` of the example is 1 where it is hidden; `lesioned`
-    is still the healthy brain, so that contrast and noise can be changed before `conceal`.
+    is still the healthy brain, so that contrast and noise can be changed before `conceal`. The
+    white matter is as bright as the network expects it.
     """
     t1w = _cut(brain, box, rng, augment_config)
+    unit = np.float32(WHITE_MATTER / brain.white_matter_mean)
     # Masks that users draw reach beyond the white matter now and then.
     lowest = 0.0 if rng.random() < config.beyond_white_matter else brain.white_matter_lowest
     allowed = t1w > lowest
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    return Example(t1w, t1w, (lesions & allowed).astype(np.float32))
+    return Example(t1w * unit, t1w * unit, (lesions & allowed).astype(np.float32))
+
+
+def restore_white_matter(changed: NDArray[np.float32], before: NDArray[np.float32]) -> np.float32:
+    """Tell by what to multiply a brain so that its white matter is as bright as before.
+
+    Parameters
+    ----------
+    changed, before : (X, Y, Z) float32
+        The brain now, and as `hide` made it.
+
+    """
+    white = np.abs(before / np.float32(WHITE_MATTER) - 1) < _NEAR
+    if white.sum() < _ENOUGH_VOX:
+        return np.float32(1)
+    return np.float32(WHITE_MATTER / np.median(changed[white]))
 
 
 def conceal(t1w: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -123,12 +124,13 @@ def test_only_the_mask_is_filled_and_what_it_hides_is_not_seen(seed, flip):
     rng = np.random.default_rng(seed)
     t1w = rng.random((15, 17, 13), dtype=np.float32)
     brain, mask = _brain(t1w.shape, seed), rng.random(t1w.shape) > 0.9
-    out = fill(network, t1w, brain, mask, window_vox=8, flip_averaging=flip)
+    options = {'white_matter_median': 1.4, 'window_vox': 8, 'flip_averaging': flip}
+    out = fill(network, t1w, brain, mask, **options)
     assert out.dtype == np.float32
     filled = mask & brain
     np.testing.assert_array_equal(out[~filled], t1w[~filled])
     hidden = np.where(mask, 99, t1w).astype(np.float32)
-    other = fill(network, hidden, brain, mask, window_vox=8, flip_averaging=flip)
+    other = fill(network, hidden, brain, mask, **options)
     np.testing.assert_array_equal(other[filled], out[filled])
 
 
@@ -136,9 +138,23 @@ def test_the_network_is_shown_minus_one_in_place_of_a_lesion():
     t1w = np.random.default_rng(1).random((12, 9, 10), dtype=np.float32)
     mask = t1w > 0.8
     # A new residual network gives back what it is shown.
-    out = fill(build_unet(TINY), t1w, np.ones(t1w.shape, bool), mask, window_vox=8)
+    brain, options = np.ones(t1w.shape, bool), {'white_matter_median': 1.4, 'window_vox': 8}
+    out = fill(build_unet(TINY), t1w, brain, mask, **options)
     assert HIDDEN == -1
     np.testing.assert_array_equal(out, np.where(mask, -1, t1w))
+    # Unless it has a base for it.
+    network = build_unet(replace(TINY, hidden_base=1.3))
+    out = fill(network, t1w, brain, mask, **options)
+    np.testing.assert_allclose(out, np.where(mask, 1.3, t1w), atol=1e-6)
+
+
+def test_a_filling_is_as_bright_as_the_brain_around_it():
+    network = build_unet(DIRECT)
+    t1w = np.random.default_rng(1).random((12, 9, 10), dtype=np.float32)
+    brain, mask = np.ones(t1w.shape, bool), t1w > 0.8
+    out = fill(network, t1w, brain, mask, white_matter_median=1.0, window_vox=8)
+    twice = fill(network, 2 * t1w, brain, mask, white_matter_median=2.0, window_vox=8)
+    np.testing.assert_allclose(twice, 2 * out, atol=1e-5)
 
 
 @pytest.mark.slow

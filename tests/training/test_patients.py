@@ -37,7 +37,9 @@ def _write(folder, suffix, data):
 
 
 @pytest.fixture
-def dataset(tmp_path, patient):
+def dataset(tmp_path, patient, monkeypatch):
+    # The template is larger than these brains.
+    monkeypatch.setattr('bids_inpaint.training.patients.tissue_median', lambda *_: 1.4)
     _write(tmp_path / 't1w', 'desc-preproc_T1w', patient.given.astype(np.float32))
     _write(tmp_path / 'masks', 'label-lesion_mask', patient.lesion_mask.astype(np.uint8))
     architecture = UNetConfig(

@@ -119,6 +119,17 @@ def test_what_is_hidden_is_told_and_the_rest_is_left(brains, masks):
     assert (t1w[hidden] > 0).all()
 
 
+def test_white_matter_is_equally_bright_where_lesions_are_hidden(brains, masks):
+    config = replace(CONFIG, task='nonblind')
+    dark = [replace(brain, t1w=brain.t1w * np.float16(0.7)) for brain in brains]
+    dark = [replace(brain, white_matter_mean=0.98, white_matter_lowest=0.8) for brain in dark]
+    for group in (brains, dark):
+        made = batches.Batches(group, masks, config)
+        targets = [made[number][1]['reconstructed'][..., 0] for number in range(4)]
+        medians = [np.median(target[target > 1.2]) for target in targets]
+        np.testing.assert_allclose(medians, 1.4, atol=0.03)
+
+
 @pytest.mark.parametrize(('beyond', 'anywhere'), [(0.0, False), (1.0, True)])
 def test_some_of_what_is_hidden_lies_beyond_white_matter(brains, masks, beyond, anywhere):
     config = replace(CONFIG.lesions, beyond_white_matter=beyond)

@@ -1,6 +1,6 @@
 """The non-blind network: parts of healthy brains are hidden, and it says what was there."""
 
-from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.network.config import WHITE_MATTER, UNetConfig
 from bids_inpaint.training.configs import Stage, TrainingConfig
 
 
@@ -12,6 +12,6 @@ def get_config() -> TrainingConfig:
     """
     return TrainingConfig(
         task='nonblind',
-        architecture=UNetConfig(filters=32, hidden_base=1.27),
-        stages=(Stage(until=4000, crop_vox=96, lesion_weight=100.0),),
+        architecture=UNetConfig(filters=32, hidden_base=WHITE_MATTER),
+        stages=(Stage(until=6000, crop_vox=96, lesion_weight=100.0),),
     )
