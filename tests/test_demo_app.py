@@ -18,15 +18,20 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
+def run_app(folder, out, *options):
+    """Run the app on sub-01 of the demo that is in a folder."""
+    command = [sys.executable, ROOT / 'run.py', folder / 'bids', folder / out, 'participant']
+    common = ['--participant-label', '01', '--work-dir', folder / 'work', '--device', 'cpu']
+    run = subprocess.run([*command, *common, *options], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.fixture(scope='module')
 def demo(tmp_path_factory):
     """Folder with the demo's `bids` and `truth`, and `out`, made by `run.py` of sub-01."""
     folder = tmp_path_factory.mktemp('demo')
     build(folder / 'bids', folder / 'truth')
-    command = [sys.executable, ROOT / 'run.py', folder / 'bids', folder / 'out', 'participant']
-    options = ['--participant-label', '01', '--work-dir', folder / 'work', '--device', 'cpu']
-    run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    run_app(folder, 'out')
     return folder
 
 
@@ -43,6 +48,15 @@ def test_shipped_weights_at_least_halve_the_lesion_error(change):
 
 def test_most_of_the_head_is_left_alone(change):
     assert change.unchanged_outside > 0.98
+
+
+def test_a_given_mask_is_filled_better_and_nothing_else_changes(demo):
+    masks = demo / 'truth'
+    run_app(demo, 'filled', '--lesion-mask', 'required', '--derivatives', masks, '--no-lesion-map')
+    product = demo / 'filled/sub-01/anat/sub-01_desc-inpainted_T1w.nii.gz'
+    change = measure_participant(product, demo / 'bids', demo / 'truth')
+    assert change.lesion_error <= 0.3
+    assert change.unchanged_outside == 1
 
 
 def test_voxels_outside_the_change_mask_are_bit_identical(demo):

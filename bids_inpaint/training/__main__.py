@@ -23,6 +23,7 @@ from bids_inpaint.network.card import write_card
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import assess
 from bids_inpaint.training.configs import TrainingConfig
+from bids_inpaint.training.configs.override import override
 from bids_inpaint.training.examples import (
     Side,
     hidden_test_examples,
@@ -61,6 +62,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     train_options.add_argument(
         '--config', default=None, help='module of bids_inpaint.training.configs (default: task)'
+    )
+    train_options.add_argument(
+        '--set',
+        nargs='+',
+        default=[],
+        metavar='NAME=VALUE',
+        help='choices of the config to replace, as architecture.filters=40',
     )
     train_options.add_argument(
         '--start', type=Path, help='network to begin with instead of random weights'
@@ -109,6 +117,8 @@ def _load_config(name: str) -> TrainingConfig:
 def _train(arguments: argparse.Namespace) -> None:
     """Train a network, and write it with thresholds chosen on validation data."""
     config = _load_config(arguments.config or arguments.task)
+    for assignment in arguments.set:
+        config = override(config, assignment)
     patients = _load_patients(arguments, config)
     seen = {patient.participant for patient in patients}
     brains = load_brains(arguments.brains, 'training')
