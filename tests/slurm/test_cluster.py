@@ -1,6 +1,7 @@
 """The array script and nipype's plugin on a cluster of two nodes, which lose power and network."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ CLUSTER = Path(__file__).with_name('cluster.sh')
 SCRIPT = ROOT / 'hpc/bids_inpaint.sbatch'
 TINY = (sys.executable, str(TESTS / 'tiny_app.py'))
 LIMITS = ('--nprocs=2', '--omp-nthreads=2')
+PLUGIN_PATH = ':'.join(map(str, (ROOT, TESTS, TESTS / 'slurm')))
 pytestmark = pytest.mark.slurm
 
 
@@ -25,10 +27,12 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, operation: str, *arguments: str, **environ: str) -> str:
-        """Run `cluster.sh OPERATION FOLDER ARGUMENTS`, and give what it writes."""
-        ran = subprocess.run(
-            [str(CLUSTER), operation, str(self.folder), *arguments],
+    def run(
+        self, operation: str, *arguments: str, **environ: str
+    ) -> 'subprocess.CompletedProcess[str]':
+        """Run `cluster.sh OPERATION FOLDER ARGUMENTS`."""
+        return subprocess.run(
+            self.command(operation, *arguments),
             env={**os.environ, **environ},
             cwd=self.folder.parent,
             capture_output=True,
@@ -36,8 +40,28 @@ class Cluster:
             check=False,
             timeout=600,
         )
+
+    def command(self, operation: str, *arguments: str) -> list[str]:
+        """Command line of `run`."""
+        return [str(CLUSTER), operation, str(self.folder), *arguments]
+
+    def __call__(self, operation: str, *arguments: str, **environ: str) -> str:
+        """Run something that must not fail, and give what it writes."""
+        ran = self.run(operation, *arguments, **environ)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
+
+    def node_of(self, job_name: str) -> str:
+        """Wait until a job runs, at most three minutes; tell where."""
+        queue = ('exec', 'squeue', '--noheader', '--states=RUNNING', '--format=%j %N')
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            for line in self(*queue).splitlines():
+                name, node = line.split()
+                if name.startswith(job_name):
+                    return node
+            time.sleep(0.5)
+        raise TimeoutError(self('exec', 'squeue'))
 
     def wait(self) -> None:
         """Wait until no job is left, at most five minutes."""
@@ -168,14 +192,43 @@ def test_a_node_that_is_cut_off_goes_on_writing(cluster, submit, tiny, tmp_path)
     assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
 
 
-def test_the_plugin_gives_what_one_machine_gives(cluster, tiny, tmp_path):
-    (tmp_path / 'plugin.yml').write_text('plugin: SLURM\nplugin_args: {sbatch_args: --no-requeue}')
-    folders = (f'{tiny}/data', f'{tmp_path}/out', 'participant', f'--work-dir={tmp_path}/w')
-    options = (
-        f'--models={tiny}/models',
-        f'--use-plugin={tmp_path}/plugin.yml',
+@pytest.fixture
+def plugin_line(tiny, tmp_path) -> list[str]:
+    """Command line of a run by the plugin, for one participant."""
+    arguments = '{plugin: SLURM, plugin_args: {sbatch_args: --no-requeue}}'
+    (tmp_path / 'plugin.yml').write_text(arguments)
+    return [
+        *(*TINY, f'{tiny}/data', f'{tmp_path}/out', 'participant', f'--work-dir={tmp_path}/w'),
+        *(f'--models={tiny}/models', f'--use-plugin={tmp_path}/plugin.yml', *LIMITS),
         '--participant-label=01',
+    ]
+
+
+def test_the_plugin_gives_what_one_machine_gives_also_without_logname(
+    cluster, plugin_line, tiny, tmp_path
+):
+    nameless = ('env', '--unset=LOGNAME', '--unset=USER')
+    cluster('exec', *nameless, *plugin_line, PYTHONPATH=PLUGIN_PATH)
+    check_same(tmp_path / 'out', tiny / 'local', 1)
+    assert '.uid0 ' in (cluster.folder / 'log/jobcomp.log').read_text()  # names of the jobs
+
+
+def test_the_plugin_tells_of_a_job_that_is_lost_with_its_node_and_goes_on(
+    cluster, plugin_line, tiny, tmp_path
+):
+    running = subprocess.Popen(
+        cluster.command('exec', *plugin_line),
+        env={**os.environ, 'PYTHONPATH': PLUGIN_PATH, 'TINY_SLEEP': '600'},
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    python_path = ':'.join(map(str, (ROOT, TESTS, TESTS / 'slurm')))
-    cluster('exec', *TINY, *folders, *options, *LIMITS, PYTHONPATH=python_path)
+    node = cluster.node_of('denoise.')
+    cluster('kill', node)
+    told = running.communicate(timeout=180)[1]
+    cluster('start', node)
+    assert running.returncode == 1, told
+    assert re.search(r'SLURM job \d+ ended without a result: NODE_FAIL', told), told
+    assert '1 of 1 T1w images failed' in told
+    assert 'TypeError' not in told
+    cluster('exec', *plugin_line, PYTHONPATH=PLUGIN_PATH)
     check_same(tmp_path / 'out', tiny / 'local', 1)
