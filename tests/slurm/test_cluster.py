@@ -1,5 +1,6 @@
 """The array script and nipype's plugin on a cluster of two nodes, which lose power and network."""
 
+import json
 import os
 import re
 import shutil
@@ -106,23 +107,16 @@ def submit(cluster, tiny, tmp_path) -> Callable[..., None]:
     """Submit the array script for some participants: `submit('1-6', TINY_SLEEP='5')`."""
 
     def submit_array(array: str, **environ: str) -> None:
-        cluster(
-            *(
-                'exec',
-                'sbatch',
-                '--mem=1500M',
-                f'--array={array}',
-                f'--chdir={tmp_path}',
-                str(SCRIPT),
-            ),
-            DATA=f'{tiny}/data',
-            OUT=f'{tmp_path}/out',
-            RUN=' '.join(TINY),
-            OPTIONS=f'--models={tiny}/models --bids-database-dir={tiny}/db',
-            SCRATCH=f'{cluster.folder}/scratch',
-            PYTHONPATH=str(ROOT),
-            **environ,
-        )
+        arguments = ('--mem=1500M', f'--array={array}', f'--chdir={tmp_path}', str(SCRIPT))
+        usual = {
+            'DATA': f'{tiny}/data',
+            'OUT': f'{tmp_path}/out',
+            'RUN': ' '.join(TINY),
+            'OPTIONS': f'--models={tiny}/models --bids-database-dir={tiny}/db',
+            'SCRATCH': f'{cluster.folder}/scratch',
+            'PYTHONPATH': str(ROOT),
+        }
+        cluster('exec', 'sbatch', *arguments, **{**usual, **environ})
 
     return submit_array
 
@@ -167,6 +161,29 @@ def test_an_array_gives_what_one_machine_gives_and_may_be_submitted_again(
     check_same(tmp_path / 'out', tiny / 'local', 6)
     same = {path for path, written in times.items() if path.stat().st_mtime_ns == written}
     assert {path.parts[-3] for path in same} == {f'sub-0{n}' for n in (1, 3, 4, 5, 6)}
+
+
+def test_an_array_may_begin_after_a_participant(cluster, submit, tmp_path):
+    submit('1-2', AFTER='5')
+    cluster.wait()
+    assert logs(tmp_path).count('sub-06 ended with status 0') == 1, logs(tmp_path)
+    assert 'participants.tsv has no participant number 7' in logs(tmp_path)
+
+
+def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
+    image = os.environ.get('BIDS_INPAINT_SIF')
+    if not image or not shutil.which('apptainer'):
+        pytest.skip('needs apptainer and BIDS_INPAINT_SIF; make test-containers sets it')
+    (tmp_path / 'out').mkdir()
+    folders = f'{TESTS}:/tests:ro,{tiny}:{tiny},{tmp_path}/out:{tmp_path}/out'
+    run = f'apptainer exec --containall -B {folders},{{scratch}}:{{scratch}} {image}'
+    drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108
+    submit('1-2', RUN=f'{run} python /tests/tiny_app.py', **drop)
+    cluster.wait()
+    assert logs(tmp_path).count('ended with status 0') == 2, logs(tmp_path)
+    check_same(tmp_path / 'out', tiny / 'local', 2)
+    description = json.loads((tmp_path / 'out/dataset_description.json').read_text())
+    assert description['GeneratedBy'][0]['Container']['Type'] == 'singularity'
 
 
 def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
