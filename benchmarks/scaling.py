@@ -85,10 +85,14 @@ def run_array(cluster: Path, folder: Path, scans: int, **environ: str) -> float:
     submit = [*in_cluster, 'sbatch', *limits, f'--array=1-{scans}', *script]
     subprocess.run(submit, check=True, env={**os.environ, **environ})
     queue = [*in_cluster, 'squeue', '--noheader', '--array', '--format=%i']
-    while left := subprocess.run(queue, check=True, capture_output=True).stdout.split():
-        sys.stderr.write(f'{time.monotonic() - started:.0f} s: {len(left)} tasks left\n')
+    while True:
+        asked = subprocess.run(queue, check=False, capture_output=True)
+        left = len(asked.stdout.split())
+        if not asked.returncode and not left:
+            return time.monotonic() - started
+        # A controller that is busy may not answer.
+        sys.stderr.write(f'{time.monotonic() - started:.0f} s: {left} tasks left\n')
         time.sleep(_POLL_S)
-    return time.monotonic() - started
 
 
 def tenths(notes: Sequence[dict[str, Any]]) -> list[str]:

@@ -57,7 +57,7 @@ class Cluster:
         queue = ('exec', 'squeue', '--noheader', '--states=RUNNING', '--format=%j %N')
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
-            for line in self(*queue).splitlines():
+            for line in self.run(*queue).stdout.splitlines():
                 name, node = line.split()
                 if name.startswith(job_name):
                     return node
@@ -67,10 +67,12 @@ class Cluster:
     def wait(self) -> None:
         """Wait until no job is left, at most five minutes."""
         deadline = time.monotonic() + 300
-        while self('exec', 'squeue', '--noheader').strip():
-            if time.monotonic() > deadline:
-                raise TimeoutError(self('exec', 'squeue'))
+        while time.monotonic() < deadline:
+            asked = self.run('exec', 'squeue', '--noheader')
+            if not asked.returncode and not asked.stdout.strip():
+                return
             time.sleep(1)
+        raise TimeoutError(self('exec', 'squeue'))
 
 
 @pytest.fixture(scope='module')
@@ -137,7 +139,7 @@ def wait_for_log(folder: Path, text: str, count: int) -> None:
 
 def check_same(out: Path, local: Path, participants: int) -> None:
     """Compare every image and transform with that of the local run."""
-    names = [path.relative_to(out) for path in out.glob('sub-*/**/*') if path.is_file()]
+    names = [path.relative_to(out) for path in out.glob('sub-*/**/anat/*')]
     files = [name for name in names if name.suffix != '.json']
     assert len({name.parts[0] for name in files}) == participants
     assert len(files) == participants * len(list(local.glob('sub-01/anat/*[!n]')))
