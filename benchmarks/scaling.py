@@ -47,8 +47,8 @@ def stand_in(template: Path, shrink: int, folder: Path) -> Iterator[str]:
     """Serve the stand-in; gives the command that runs it."""
     notes, address = folder / 'notes', folder / 'socket'
     notes.mkdir()
-    command = [sys.executable, STAND_IN, 'serve', template, str(shrink), address, notes]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+    command = [STAND_IN, 'serve', template, shrink, address, notes]
+    with subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.PIPE) as server:
         try:
             if not server.stdout or server.stdout.readline() != b'ready\n':
                 msg = f'{STAND_IN} must say that it is ready; its messages are above'
