@@ -15,11 +15,14 @@ find "$site" -type d -name tests -prune -exec rm -rf {} +
 # made on the way.
 find "$site" -type d -name __pycache__ -prune -exec rm -rf {} +
 cd /tmp
-MPLCONFIGDIR="$(dirname "$python")/../matplotlib" KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim NO_ET=1 \
+MPLCONFIGDIR="$(dirname "$python")/../matplotlib" KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim \
+    TEMPLATEFLOW_HOME=/tmp/slim NO_ET=1 \
     TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=-1 "$python" - <<'PYTHON'
-import ants, bids, keras, matplotlib.pyplot, nibabel, nilearn.datasets, nilearn.image, numpy, rich
-import rich.logging, rich.progress, scipy.ndimage, scipy.optimize, sqlalchemy, tensorflow, tomli_w
+import ants, bids, jinja2, keras, markupsafe, matplotlib.pyplot, nibabel, nilearn.datasets
+import nilearn.image, numpy, pandas, psutil, rich, rich.logging, rich.progress, scipy.ndimage
+import scipy.optimize, scipy.spatial.transform, sqlalchemy, tensorflow, threadpoolctl, tomli_w, yaml
 import nipype.pipeline.engine, nipype.pipeline.plugins, nipype.interfaces.utility
+import nireports.assembler.report, nireports.reportlets.utils
 
 # What Keras and TensorFlow load only once a network runs.
 network = keras.Sequential([keras.layers.Input((4, 4, 4, 1)), keras.layers.Conv3D(1, 3)])

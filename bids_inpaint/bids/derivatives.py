@@ -93,8 +93,10 @@ def find_processed(
 
     """
     sidecars = [
-        *output_dir.glob(f'sub-*/anat/{_XFM_GLOB}'),
-        *output_dir.glob(f'sub-*/ses-*/anat/{_XFM_GLOB}'),
+        path
+        for subject in dict.fromkeys(participant_label) or ('*',)
+        for folder in ('anat', 'ses-*/anat')
+        for path in output_dir.glob(f'sub-{subject}/{folder}/{_XFM_GLOB}')
     ]
     found = [_read(path, output_dir, bids_dir) for path in sorted(sidecars)]
     return [

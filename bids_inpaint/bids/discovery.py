@@ -73,7 +73,9 @@ def find_t1w(
     """
     filters = filters or {}
     check_filters(filters)
-    found = _index(bids_dir, database_dir, validate=validate)
+    found = _index(bids_dir, database_dir, validate=validate, subjects=participant_label)
+    if set(participant_label) - {scan.subject for scan in found}:  # to tell what there is
+        found = _index(bids_dir, database_dir, validate=validate)
     if not found:
         msg = (
             f'no T1w image in {bids_dir}: searched for '
@@ -92,13 +94,15 @@ def find_t1w(
     return scans
 
 
-def _index(bids_dir: Path, database_dir: Path | None, *, validate: bool) -> list[Scan]:
-    """List all T1w images by pybids' index."""
+def _index(
+    bids_dir: Path, database_dir: Path | None, *, validate: bool, subjects: Sequence[str] = ()
+) -> list[Scan]:
+    """List the T1w images of some participants, or of all, by pybids' index."""
     if validate and (bids_dir / DESCRIPTION).exists() and not read_description(bids_dir):
         msg = f'{bids_dir / DESCRIPTION} must be a JSON object that can be read'
         raise BidsInpaintError(msg)
     try:
-        layout = _layout(bids_dir, database_dir, validate=validate)
+        layout = _layout(bids_dir, database_dir, validate=validate, subjects=subjects)
     except (BIDSValidationError, BIDSDerivativesValidationError) as error:
         msg = (
             f'{bids_dir} is not a valid BIDS dataset: {error}\n'
@@ -112,15 +116,28 @@ def _index(bids_dir: Path, database_dir: Path | None, *, validate: bool) -> list
             f'give another --bids-database-dir'
         )
         raise BidsInpaintError(msg)
-    files = layout.get(suffix='T1w', extension=['.nii', '.nii.gz'], return_type='filename')
+    wanted = {'suffix': 'T1w', 'extension': ['.nii', '.nii.gz']}
+    if subjects:
+        wanted['subject'] = list(subjects)
+    files = layout.get(**wanted, return_type='filename', invalid_filters='drop')
     return _parse([bids_dir / Path(name).relative_to(root) for name in files])
 
 
-def _layout(bids_dir: Path, database_dir: Path | None, *, validate: bool) -> BIDSLayout:
-    """Index the dataset, or load the index if there is one."""
+def _layout(
+    bids_dir: Path, database_dir: Path | None, *, validate: bool, subjects: Sequence[str] = ()
+) -> BIDSLayout:
+    """Index the dataset, or load the index if there is one.
+
+    An index that is kept is of all participants. One that is not is of those asked for: an array
+    of as many jobs as there are participants would otherwise walk through all folders in each.
+    """
+    ignored = list(_IGNORED)
+    if subjects and database_dir is None:
+        labels = '|'.join(map(re.escape, subjects))
+        ignored.append(re.compile(rf'^/sub-(?!({labels})(/|$))'))
     options = {
         'validate': validate,
-        'indexer': BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=list(_IGNORED)),
+        'indexer': BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignored),
     }
     if database_dir is None:
         return BIDSLayout(bids_dir, **options)

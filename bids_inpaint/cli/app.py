@@ -2,9 +2,10 @@
 
 import argparse
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import tomli_w
@@ -86,7 +87,7 @@ def _run_participant(settings: Settings) -> int:
         return _run_reports(settings)
     scans = _find_scans(settings)
     if settings.dry_run:
-        sys.stdout.write(list_plan(scans, settings) + '\n')
+        sys.stdout.write(list_plan(scans, settings, _find_left(settings, scans)) + '\n')
         return SUCCESS
     LOGGER.info('%s', list_scans(scans, settings))
     _prepare_output(settings)
@@ -105,6 +106,16 @@ def _run_participant(settings: Settings) -> int:
         LOGGER.info('all of %d T1w images done; see %s', len(scans), settings.output_dir)
     _tell_unreported(unreported)
     return SOME_FAILED if failures or unreported else SUCCESS
+
+
+def _find_left(settings: Settings, scans: Sequence[Scan]) -> Collection[Scan]:
+    """Leave out what would be skipped."""
+    if not settings.skip_existing:
+        return scans
+    os.environ['NO_ET'] = '1'  # nipype asks a server for its newest version otherwise
+    from bids_inpaint.workflows.plan import find_left  # only here: it loads nipype
+
+    return find_left(settings, scans)
 
 
 def _run_reports(settings: Settings) -> int:

@@ -1,6 +1,6 @@
 """Text for people: what will be done, and what failed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bids_inpaint.bids.names import planned_paths
 from bids_inpaint.bids.scan import Scan
@@ -16,12 +16,26 @@ def list_scans(scans: Sequence[Scan], settings: Settings) -> str:
     return '\n'.join(lines)
 
 
-def list_plan(scans: Sequence[Scan], settings: Settings) -> str:
-    """List the images found, and under each the files that would be written."""
+def list_plan(scans: Sequence[Scan], settings: Settings, left: Iterable[Scan]) -> str:
+    """List the images found, and under each the files that would be written.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        T1w images.
+    settings : Settings
+        Of the run.
+    left : iterable of Scan
+        Those of them of which something is left to do.
+
+    """
     extension = '.nii' if settings.uncompressed else '.nii.gz'
-    masks = _masks(scans)
+    masks, to_do = _masks(scans), set(left)
     lines = [f'would write to {settings.output_dir}, with a .json beside each image:']
     for scan in scans:
+        if scan not in to_do:
+            lines.append(f'{scan.relative_path}{masks[scan]}, done: would be skipped')
+            continue
         lines.append(f'{scan.relative_path}{masks[scan]}')
         paths = planned_paths(
             scan,

@@ -20,6 +20,9 @@ LOGGER = logging.getLogger(__name__)
 
 _SCAN_WORKFLOW = re.compile(r'(?:^|\.)(?P<node>sub_(?P<subject>[a-zA-Z0-9]+)(?:_\w+)?)_wf\.')
 _MEMORY_GB = 1.5  # of one process that draws a scan of 288 x 288 x 181 voxels
+# logs/failed/sub-XX/<run> says that a step of sub-XX failed in that run. Without it, each job of
+# an array would look through the logs of all others.
+_FAILED = 'failed'
 
 
 class ReportFailure(NamedTuple):
@@ -59,10 +62,39 @@ def make_reports(settings: Settings, subjects: Collection[str]) -> list[ReportFa
         If there is nothing to make a page of.
 
     """
-    jobs = _jobs(settings, subjects)
+    folders = sorted((settings.output_dir / 'logs').glob('*/'))
+    return _make_all(settings, _jobs(settings, subjects, folders), subjects)
+
+
+def report_run(settings: Settings, scans: Sequence[Scan]) -> list[ReportFailure]:
+    """Make the pages of the participants of a run that has ended.
+
+    With `skip_existing` a page that is newer than all that it tells of is left alone. What is
+    looked at is of these participants alone, however many others there are.
+
+    What cannot be gathered at all counts as a failure of all pages: derivatives were written, and
+    what failed of them is still to be told.
+    """
+    subjects = sorted({scan.subject for scan in scans})
+    try:
+        _note_failed(settings)
+        jobs = _jobs(settings, subjects, _folders_with_failures(settings.output_dir, subjects))
+        if jobs and settings.skip_existing:
+            jobs = [job for job in jobs if not _is_up_to_date(job)]
+            if not jobs:
+                return []
+        return _make_all(settings, jobs, subjects)
+    except (BidsInpaintError, OSError) as error:
+        return [ReportFailure('all', str(error))]
+
+
+def _make_all(
+    settings: Settings, jobs: Sequence[_Job], searched: Collection[str]
+) -> list[ReportFailure]:
+    """Make pages, and the text on the methods; tell which failed."""
     if not jobs:
-        searched = ', '.join(f'sub-{subject}' for subject in subjects) or 'any participant'
-        msg = f'no derivatives and no crash files of {searched} in {settings.output_dir}'
+        names = ', '.join(f'sub-{subject}' for subject in searched) or 'any participant'
+        msg = f'no derivatives and no crash files of {names} in {settings.output_dir}'
         raise BidsInpaintError(msg)
     steps = next((one.steps for job in jobs for one in job.processed), None)
     if steps:
@@ -72,16 +104,31 @@ def make_reports(settings: Settings, subjects: Collection[str]) -> list[ReportFa
     return failures
 
 
-def report_run(settings: Settings, scans: Sequence[Scan]) -> list[ReportFailure]:
-    """Make the pages of the participants of a run that has ended.
+def _is_up_to_date(job: _Job) -> bool:
+    """Tell whether the page is there, and newer than all that it tells of."""
+    page = job.output_dir / f'sub-{job.subject}.html'
+    if not page.is_file():
+        return False
+    crashes = [(job.output_dir / error.crash_file).stat().st_mtime for error in job.errors]
+    newest = max([*(one.written for one in job.processed), *crashes])
+    return page.stat().st_mtime >= newest
 
-    What cannot be gathered at all counts as a failure of all pages: derivatives were written, and
-    what failed of them is still to be told.
-    """
-    try:
-        return make_reports(settings, sorted({scan.subject for scan in scans}))
-    except (BidsInpaintError, OSError) as error:
-        return [ReportFailure('all', str(error))]
+
+def _note_failed(settings: Settings) -> None:
+    """Note by participant that this run has crash files."""
+    for crash in read_crashes(settings.run_log_dir):
+        match = _SCAN_WORKFLOW.search(crash.node)
+        if match:
+            folder = settings.output_dir / 'logs' / _FAILED / f'sub-{match["subject"]}'
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / settings.run_uuid).touch()
+
+
+def _folders_with_failures(output_dir: Path, subjects: Iterable[str]) -> list[Path]:
+    """Folders of the runs in which a step of these participants failed."""
+    logs = output_dir / 'logs'
+    runs = {path.name for name in subjects for path in logs.glob(f'{_FAILED}/sub-{name}/*')}
+    return [logs / run for run in sorted(runs)]
 
 
 def _run(jobs: Sequence[_Job], processes: int) -> list[ReportFailure]:
@@ -110,13 +157,15 @@ def _processes(settings: Settings, jobs: int) -> int:
     return max(1, min(settings.nprocs, jobs, int(settings.mem_gb / _MEMORY_GB)))
 
 
-def _jobs(settings: Settings, wanted: Collection[str]) -> list[_Job]:
+def _jobs(settings: Settings, wanted: Collection[str], log_folders: Iterable[Path]) -> list[_Job]:
     """Gather by participant what there is to report; of all, if none are named."""
-    every = find_processed(settings.output_dir, settings.bids_dir)
+    every = find_processed(
+        settings.output_dir, settings.bids_dir, participant_label=sorted(wanted)
+    )
     processed = defaultdict(list)
     for one in every:
         processed[one.scan.subject].append(one)
-    errors = _errors(settings.output_dir, every)
+    errors = _errors(settings.output_dir, every, log_folders)
     subjects = wanted or sorted(processed.keys() | errors.keys())
     return [
         _Job(settings.output_dir, subject, processed[subject], errors.get(subject, []))
@@ -125,11 +174,13 @@ def _jobs(settings: Settings, wanted: Collection[str]) -> list[_Job]:
     ]
 
 
-def _errors(output_dir: Path, processed: Iterable[Processed]) -> dict[str, list[Error]]:
+def _errors(
+    output_dir: Path, processed: Iterable[Processed], log_folders: Iterable[Path]
+) -> dict[str, list[Error]]:
     """Find what failed, by participant: the last crash of each scan not processed since."""
     written = {one.scan.node_name: one.written for one in processed}
     last: dict[str, tuple[str, Error]] = {}
-    for folder in sorted((output_dir / 'logs').glob('*/')):
+    for folder in log_folders:
         for crash in read_crashes(folder):
             match = _SCAN_WORKFLOW.search(crash.node)
             path = crash.crash_file

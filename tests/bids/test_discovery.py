@@ -57,6 +57,35 @@ def test_only_anat_is_indexed(make_dataset):
     assert [Path(file).name for file in layout.files] == ['sub-01_T1w.nii.gz']
 
 
+def test_without_an_index_only_those_asked_for_are_looked_into(make_dataset):
+    names = [f'sub-{n}/anat/sub-{n}_T1w.nii.gz' for n in (1, 10, 2)]
+    root = make_dataset(*names)
+    layout = discovery._layout(root, None, validate=True, subjects=['1', '2'])
+    assert sorted(Path(file).name for file in layout.files) == [
+        'sub-1_T1w.nii.gz',
+        'sub-2_T1w.nii.gz',
+    ]
+    assert found(root, participant_label=['1']) == names[:1]
+
+
+def test_an_index_that_is_kept_has_all_whoever_was_asked_for(make_dataset, tmp_path):
+    names = [f'sub-{n}/anat/sub-{n}_T1w.nii.gz' for n in (1, 2)]
+    root = make_dataset(*names)
+    database = tmp_path / 'database'
+    assert found(root, participant_label=['1'], database_dir=database) == names[:1]
+    shutil.rmtree(root / 'sub-2')
+    assert found(root, participant_label=['2'], database_dir=database) == names[1:]
+    assert found(root, database_dir=database) == names
+
+
+@pytest.mark.parametrize('kept', [False, True])
+def test_a_participant_that_is_not_there_is_told_with_those_that_are(make_dataset, tmp_path, kept):
+    root = make_dataset(*(f'sub-{n}/anat/sub-{n}_T1w.nii.gz' for n in (1, 2)))
+    database = tmp_path / 'database' if kept else None
+    with pytest.raises(BidsInpaintError, match=r'participants 3 in .*; found: 1, 2'):
+        find_t1w(root, participant_label=['1', '3'], database_dir=database)
+
+
 @pytest.mark.parametrize('parent', ['pet', 'sub-99', 'ses-x_acq-y', 'derivatives'])
 def test_folders_above_the_dataset_do_not_matter(make_dataset, parent):
     name = 'sub-01/anat/sub-01_T1w.nii.gz'

@@ -24,12 +24,19 @@ def image() -> str:
 
 
 @pytest.fixture(scope='session')
-def podman() -> Callable[..., 'subprocess.CompletedProcess[str]']:
+def podman(tmp_path_factory) -> Callable[..., 'subprocess.CompletedProcess[str]']:
     """Run podman: `podman('run', ..., image)`."""
+    folder = tmp_path_factory.mktemp('podman')  # a file `oom` is left there of containers killed
 
     def run(*arguments: str) -> 'subprocess.CompletedProcess[str]':
-        command = [str(PODMAN), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        return subprocess.run(
+            [str(PODMAN), *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
 
     return run
 

@@ -1,6 +1,8 @@
 """The array script and nipype's plugin on a cluster of two nodes, which lose power and network."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ CLUSTER = Path(__file__).with_name('cluster.sh')
 SCRIPT = ROOT / 'hpc/bids_inpaint.sbatch'
 TINY = (sys.executable, str(TESTS / 'tiny_app.py'))
 LIMITS = ('--nprocs=2', '--omp-nthreads=2')
+PLUGIN_PATH = ':'.join(map(str, (ROOT, TESTS, TESTS / 'slurm')))
 pytestmark = pytest.mark.slurm
 
 
@@ -25,10 +28,12 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, operation: str, *arguments: str, **environ: str) -> str:
-        """Run `cluster.sh OPERATION FOLDER ARGUMENTS`, and give what it writes."""
-        ran = subprocess.run(
-            [str(CLUSTER), operation, str(self.folder), *arguments],
+    def run(
+        self, operation: str, *arguments: str, **environ: str
+    ) -> 'subprocess.CompletedProcess[str]':
+        """Run `cluster.sh OPERATION FOLDER ARGUMENTS`."""
+        return subprocess.run(
+            self.command(operation, *arguments),
             env={**os.environ, **environ},
             cwd=self.folder.parent,
             capture_output=True,
@@ -36,16 +41,38 @@ class Cluster:
             check=False,
             timeout=600,
         )
+
+    def command(self, operation: str, *arguments: str) -> list[str]:
+        """Command line of `run`."""
+        return [str(CLUSTER), operation, str(self.folder), *arguments]
+
+    def __call__(self, operation: str, *arguments: str, **environ: str) -> str:
+        """Run something that must not fail, and give what it writes."""
+        ran = self.run(operation, *arguments, **environ)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
+
+    def node_of(self, job_name: str) -> str:
+        """Wait until a job runs, at most three minutes; tell where."""
+        queue = ('exec', 'squeue', '--noheader', '--states=RUNNING', '--format=%j %N')
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            for line in self.run(*queue).stdout.splitlines():
+                name, node = line.split()
+                if name.startswith(job_name):
+                    return node
+            time.sleep(0.5)
+        raise TimeoutError(self('exec', 'squeue'))
 
     def wait(self) -> None:
         """Wait until no job is left, at most five minutes."""
         deadline = time.monotonic() + 300
-        while self('exec', 'squeue', '--noheader').strip():
-            if time.monotonic() > deadline:
-                raise TimeoutError(self('exec', 'squeue'))
+        while time.monotonic() < deadline:
+            asked = self.run('exec', 'squeue', '--noheader')
+            if not asked.returncode and not asked.stdout.strip():
+                return
             time.sleep(1)
+        raise TimeoutError(self('exec', 'squeue'))
 
 
 @pytest.fixture(scope='module')
@@ -82,23 +109,16 @@ def submit(cluster, tiny, tmp_path) -> Callable[..., None]:
     """Submit the array script for some participants: `submit('1-6', TINY_SLEEP='5')`."""
 
     def submit_array(array: str, **environ: str) -> None:
-        cluster(
-            *(
-                'exec',
-                'sbatch',
-                '--mem=1500M',
-                f'--array={array}',
-                f'--chdir={tmp_path}',
-                str(SCRIPT),
-            ),
-            DATA=f'{tiny}/data',
-            OUT=f'{tmp_path}/out',
-            RUN=' '.join(TINY),
-            OPTIONS=f'--models={tiny}/models --bids-database-dir={tiny}/db',
-            SCRATCH=f'{cluster.folder}/scratch',
-            PYTHONPATH=str(ROOT),
-            **environ,
-        )
+        arguments = ('--mem=1500M', f'--array={array}', f'--chdir={tmp_path}', str(SCRIPT))
+        usual = {
+            'DATA': f'{tiny}/data',
+            'OUT': f'{tmp_path}/out',
+            'RUN': ' '.join(TINY),
+            'OPTIONS': f'--models={tiny}/models --bids-database-dir={tiny}/db',
+            'SCRATCH': f'{cluster.folder}/scratch',
+            'PYTHONPATH': str(ROOT),
+        }
+        cluster('exec', 'sbatch', *arguments, **{**usual, **environ})
 
     return submit_array
 
@@ -119,7 +139,7 @@ def wait_for_log(folder: Path, text: str, count: int) -> None:
 
 def check_same(out: Path, local: Path, participants: int) -> None:
     """Compare every image and transform with that of the local run."""
-    names = [path.relative_to(out) for path in out.glob('sub-*/**/*') if path.is_file()]
+    names = [path.relative_to(out) for path in out.glob('sub-*/**/anat/*')]
     files = [name for name in names if name.suffix != '.json']
     assert len({name.parts[0] for name in files}) == participants
     assert len(files) == participants * len(list(local.glob('sub-01/anat/*[!n]')))
@@ -145,6 +165,29 @@ def test_an_array_gives_what_one_machine_gives_and_may_be_submitted_again(
     assert {path.parts[-3] for path in same} == {f'sub-0{n}' for n in (1, 3, 4, 5, 6)}
 
 
+def test_an_array_may_begin_after_a_participant(cluster, submit, tmp_path):
+    submit('1-2', AFTER='5')
+    cluster.wait()
+    assert logs(tmp_path).count('sub-06 ended with status 0') == 1, logs(tmp_path)
+    assert 'participants.tsv has no participant number 7' in logs(tmp_path)
+
+
+def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
+    image = os.environ.get('BIDS_INPAINT_SIF')
+    if not image or not shutil.which('apptainer'):
+        pytest.skip('needs apptainer and BIDS_INPAINT_SIF; make test-containers sets it')
+    (tmp_path / 'out').mkdir()
+    folders = f'{TESTS}:/tests:ro,{tiny}:{tiny},{tmp_path}/out:{tmp_path}/out'
+    run = f'apptainer exec --containall -B {folders},{{scratch}}:{{scratch}} {image}'
+    drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108
+    submit('1-2', RUN=f'{run} python /tests/tiny_app.py', **drop)
+    cluster.wait()
+    assert logs(tmp_path).count('ended with status 0') == 2, logs(tmp_path)
+    check_same(tmp_path / 'out', tiny / 'local', 2)
+    description = json.loads((tmp_path / 'out/dataset_description.json').read_text())
+    assert description['GeneratedBy'][0]['Container']['Type'] == 'singularity'
+
+
 def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
     submit('1-2', TINY_SLEEP='5')
     wait_for_log(tmp_path, 'denoise\n', 2)
@@ -168,14 +211,43 @@ def test_a_node_that_is_cut_off_goes_on_writing(cluster, submit, tiny, tmp_path)
     assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
 
 
-def test_the_plugin_gives_what_one_machine_gives(cluster, tiny, tmp_path):
-    (tmp_path / 'plugin.yml').write_text('plugin: SLURM\nplugin_args: {sbatch_args: --no-requeue}')
-    folders = (f'{tiny}/data', f'{tmp_path}/out', 'participant', f'--work-dir={tmp_path}/w')
-    options = (
-        f'--models={tiny}/models',
-        f'--use-plugin={tmp_path}/plugin.yml',
+@pytest.fixture
+def plugin_line(tiny, tmp_path) -> list[str]:
+    """Command line of a run by the plugin, for one participant."""
+    arguments = '{plugin: SLURM, plugin_args: {sbatch_args: --no-requeue}}'
+    (tmp_path / 'plugin.yml').write_text(arguments)
+    return [
+        *(*TINY, f'{tiny}/data', f'{tmp_path}/out', 'participant', f'--work-dir={tmp_path}/w'),
+        *(f'--models={tiny}/models', f'--use-plugin={tmp_path}/plugin.yml', *LIMITS),
         '--participant-label=01',
+    ]
+
+
+def test_the_plugin_gives_what_one_machine_gives_also_without_logname(
+    cluster, plugin_line, tiny, tmp_path
+):
+    nameless = ('env', '--unset=LOGNAME', '--unset=USER')
+    cluster('exec', *nameless, *plugin_line, PYTHONPATH=PLUGIN_PATH)
+    check_same(tmp_path / 'out', tiny / 'local', 1)
+    assert '.uid0 ' in (cluster.folder / 'log/jobcomp.log').read_text()  # names of the jobs
+
+
+def test_the_plugin_tells_of_a_job_that_is_lost_with_its_node_and_goes_on(
+    cluster, plugin_line, tiny, tmp_path
+):
+    running = subprocess.Popen(
+        cluster.command('exec', *plugin_line),
+        env={**os.environ, 'PYTHONPATH': PLUGIN_PATH, 'TINY_SLEEP': '600'},
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    python_path = ':'.join(map(str, (ROOT, TESTS, TESTS / 'slurm')))
-    cluster('exec', *TINY, *folders, *options, *LIMITS, PYTHONPATH=python_path)
+    node = cluster.node_of('denoise.')
+    cluster('kill', node)
+    told = running.communicate(timeout=180)[1]
+    cluster('start', node)
+    assert running.returncode == 1, told
+    assert re.search(r'SLURM job \d+ ended without a result: NODE_FAIL', told), told
+    assert '1 of 1 T1w images failed' in told
+    assert 'TypeError' not in told
+    cluster('exec', *plugin_line, PYTHONPATH=PLUGIN_PATH)
     check_same(tmp_path / 'out', tiny / 'local', 1)

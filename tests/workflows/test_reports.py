@@ -1,6 +1,7 @@
 """Pages of participants, made by the app from its derivatives."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -149,3 +150,57 @@ def test_template_space_alone_is_enough(linear, tmp_path):
     text = Page(tmp_path / 'out/sub-01.html').text
     assert 'on the template grid' in text
     assert 'not mapped' in text
+
+
+def test_what_others_have_left_is_not_looked_at(out, linear):
+    (sidecar,) = out.glob('sub-02/ses-a/anat/*_from-T1w_to-*.json')
+    sidecar.write_text('not JSON')
+    (out / 'sub-01.html').unlink()
+    assert main(linear('--participant-label', '01', '--skip-existing')) == 0
+    assert (out / 'sub-01.html').is_file()
+    assert main(linear('--reports-only')) == 2
+
+
+def test_failure_of_another_scan_in_another_run_is_kept_on_the_page(
+    linear, tiny_dataset, tmp_path
+):
+    one = tiny_dataset / 'sub-01/anat/sub-01_T1w.nii.gz'
+    broken = one.with_name('sub-01_acq-b_T1w.nii.gz')
+    broken.write_bytes(one.read_bytes()[:-100])
+    (tmp_path / 'filter.json').write_text('{"t1w": {"acquisition": null}}')
+    only_01 = ('--participant-label', '01')
+    assert main(linear(*only_01)) == 1
+    assert main(linear(*only_01, '--bids-filter-file', str(tmp_path / 'filter.json'))) == 0
+    page = Page(tmp_path / 'out/sub-01.html')
+    assert 'failed at conform' in page.text
+    assert [link for link in page.links if 'crash-' in link]
+
+
+def test_skipping_remakes_the_page_that_is_missing_or_older(out, linear, capsys):
+    before = {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()}
+    assert main(linear('--skip-existing')) == 0
+    kept = {path for path in before if path.stat().st_mtime_ns == before[path]}
+    rewritten = {path.relative_to(out).as_posix() for path in before.keys() - kept}
+    assert rewritten <= {'dataset_description.json', '.bidsignore'}
+    (out / 'sub-01.html').unlink()
+    assert main(linear('--skip-existing')) == 0
+    assert '0 of 2 T1w images are left to do' in capsys.readouterr().err
+    assert (out / 'sub-01.html').is_file()
+    assert (out / 'sub-02.html').stat().st_mtime_ns == before[out / 'sub-02.html']
+    quality = next(out.glob('sub-02/ses-a/anat/*_qc.json'))
+    later = (out / 'sub-02.html').stat().st_mtime + 100
+    os.utime(quality, (later, later))
+    assert main(linear('--skip-existing')) == 0
+    assert (out / 'sub-02.html').stat().st_mtime_ns > before[out / 'sub-02.html']
+
+
+def test_dry_run_tells_what_would_be_skipped(out, linear, tmp_path, capsys):
+    next(out.glob('sub-01/anat/*_desc-change_mask.nii.gz')).unlink()
+    before = set(tmp_path.rglob('*'))
+    assert main(linear('--skip-existing', '--dry-run')) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 'sub-01/anat/sub-01_T1w.nii.gz' in lines
+    assert '  sub-01/anat/sub-01_desc-change_mask.nii.gz' in lines
+    skipped = [line for line in lines if 'sub-02' in line]
+    assert skipped == ['sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii, done: would be skipped']
+    assert set(tmp_path.rglob('*')) == before
