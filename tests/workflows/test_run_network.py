@@ -9,7 +9,8 @@ import pytest
 
 from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.cli import main
-from bids_inpaint.network.config import UNetConfig
+from bids_inpaint.network import session
+from bids_inpaint.network.config import WHITE_MATTER, UNetConfig
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import save_weights
 
@@ -75,7 +76,11 @@ def test_what_a_network_adds_is_added_in_the_units_of_the_source(run):
     assert 0.25 * 280 * 0.8 < added[inside].min() < added[inside].max() < 0.25 * 280 * 1.2
 
 
-def test_a_network_that_fills_masks_changes_the_mask_and_sees_none_of_it(run, tmp_path):
+def test_a_network_that_fills_masks_changes_the_mask_and_sees_none_of_it(
+    run, tmp_path, monkeypatch
+):
+    # The head is smaller than the white matter of the template.
+    monkeypatch.setattr(session, 'tissue_median', lambda *_: WHITE_MATTER)
     anat = tmp_path / 'raw/sub-02/ses-a/anat'
     source = nb.load(next(anat.glob('*_T1w.nii')))
     mask = np.zeros(source.shape, 'u1')
