@@ -71,7 +71,7 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
     """
     networks = _find_networks(settings, scans)
     if settings.skip_existing:
-        scans = _without_done(settings, scans, networks)
+        scans = without_done(settings, scans, networks)
     if not scans:
         shutil.rmtree(settings.run_work_dir, ignore_errors=True)
         return []
@@ -112,7 +112,7 @@ def _run(
     return read_crashes(settings.run_log_dir), raised
 
 
-def _without_done(
+def without_done(
     settings: Settings, scans: Sequence[Scan], networks: Mapping[str, Network]
 ) -> list[Scan]:
     """Leave out scans of which nothing is left to do."""
@@ -155,7 +155,7 @@ def _find_networks(settings: Settings, scans: Sequence[Scan]) -> dict[str, Netwo
     networks = {}
     for name in set(map(network_name, scans)):
         try:
-            networks[name] = _find_network(settings, name)
+            networks[name] = find_network_of(settings, name)
         except BidsInpaintError as error:
             if name != NON_BLIND:
                 raise
@@ -169,7 +169,7 @@ def _find_networks(settings: Settings, scans: Sequence[Scan]) -> dict[str, Netwo
     return networks
 
 
-def _find_network(settings: Settings, name: str) -> Network:
+def find_network_of(settings: Settings, name: str) -> Network:
     """Check a network, and take from its card what the graph needs."""
     folder, card = find_network(settings.models_dir, name)
     return Network(

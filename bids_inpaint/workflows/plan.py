@@ -20,5 +20,5 @@ def find_left(settings: Settings, scans: Sequence[Scan]) -> list[Scan]:
 
     """
     names = set(map(network_name, scans))
-    networks = {name: execute._find_network(settings, name) for name in names}
-    return execute._without_done(settings, scans, networks)
+    networks = {name: execute.find_network_of(settings, name) for name in names}
+    return execute.without_done(settings, scans, networks)
