@@ -80,5 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         'images, which bids_inpaint does not take by itself, are always left out',
     )
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument('-v', '--verbose', dest='verbosity', action='count', default=0)
+    parser.add_argument(
+        '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
+    )
     return parser
