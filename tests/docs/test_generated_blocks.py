@@ -39,7 +39,7 @@ def test_every_option_is_in_the_page(program):
 
 
 def test_a_page_without_its_block_is_an_error(options):
-    with pytest.raises(ValueError, match='usage.md must have a block'):
+    with pytest.raises(ValueError, match=r'usage\.md must have a block'):
         options.render('no block', 'usage.md')
 
 
