@@ -44,7 +44,7 @@ lint: $(VENV)/.installed-dev
 
 # The site, in build/site; in an environment of its own, which needs nothing of the program.
 docs: .venv-docs/.installed
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 # The pages that are made from the programs: options and columns.
 docs-options: $(VENV)/.installed
