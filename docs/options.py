@@ -52,7 +52,7 @@ def options_of(program: argparse.ArgumentParser) -> str:
         rows = [_row(program, action) for action in group._group_actions]
         if rows:
             title = (group.title or '').capitalize()
-            tables.append(f'**{title}**\n\n| | |\n|---|---|\n' + ''.join(rows))
+            tables.append(f'**{title}**\n\n| option | what |\n|---|---|\n' + ''.join(rows))
     return f'```text\n{_folded(usage)}\n```\n\n' + '\n'.join(tables)
 
 

@@ -103,7 +103,8 @@ def test_participant_opens_from_disk_and_its_links_resolve(page, out):
     assert all(link.startswith('file:') for link in local)
     for link in local:  # a page on disk may not fetch files: they are looked for without it
         assert Path(unquote(link.removeprefix('file://'))).exists(), link
-    loaded = page.eval_on_selector_all('img', 'all => all.every(e => e.naturalWidth > 0)')
+    shown = 'figure > img'  # those for paper are read when it is printed
+    loaded = page.eval_on_selector_all(shown, 'all => all.every(e => e.naturalWidth > 0)')
     assert loaded
     assert 'bids_inpaint_view' in page.locator('.no-viewer').first.inner_text()
 
