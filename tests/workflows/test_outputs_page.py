@@ -41,6 +41,7 @@ def out(linear, tiny_dataset, tmp_path, kept) -> Path:
     if not kept.exists():
         mask = tiny_dataset / 'sub-02/ses-a/anat/sub-02_ses-a_run-1_label-lesion_roi.nii.gz'
         tiny_app.write_head(mask, grid_of('oblique'), noise=0, draw=tiny_app.lesion_share)
+        tiny_app.write_models(tmp_path / 'models', 'nonblind')
         assert main(linear()) == 0
         assert main([str(tiny_dataset), str(tmp_path / 'out'), 'group']) == 0
         shutil.copytree(tmp_path / 'out', kept)

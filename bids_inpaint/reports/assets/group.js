@@ -17,7 +17,7 @@
   function colours() {
     const style = getComputedStyle(document.documentElement);
     const get = (name) => style.getPropertyValue(name).trim();
-    return { ink: get('--ink'), line: get('--line'), point: get('--link'), bad: get('--bad'), warn: get('--warn') };
+    return { ink: get('--ink'), line: get('--line'), point: get('--link'), bad: get('--bad'), odd: get('--odd') };
   }
 
   function layout(extra) {
@@ -48,20 +48,23 @@
   // Beside one another, the same each time.
   const jitter = (index) => ((index * 0.618034) % 1 - 0.5) * 0.5;
 
-  // Quartiles as plotly draws them; beyond the box by 1.5 times its height is an outlier.
-  function kindsOf(values, m) {
+  // What is beyond the box by 1.5 times its height is an outlier, if it is more than rounding.
+  function boxOf(values) {
     const sorted = [...values].sort((a, b) => a - b);
     const quantile = (part) => {
       const place = Math.min(Math.max(sorted.length * part - 0.5, 0), sorted.length - 1);
       const low = Math.floor(place);
       return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
     };
-    const [first, third] = [quantile(0.25), quantile(0.75)];
-    const reach = 1.5 * (third - first);
-    return values.map((value) => {
-      if ((m.low !== null && value < m.low) || (m.high !== null && value > m.high)) return 'failed';
-      return value < first - reach || value > third + reach ? 'outlier' : 'usual';
-    });
+    const [first, middle, third] = [0.25, 0.5, 0.75].map(quantile);
+    const reach = Math.max(1.5 * (third - first), 1e-4 * Math.abs(middle));
+    const within = sorted.filter((value) => value >= first - reach && value <= third + reach);
+    return { first, middle, third, low: within[0], high: within[within.length - 1] };
+  }
+
+  function kindOf(value, m, box) {
+    if ((m.low !== null && value < m.low) || (m.high !== null && value > m.high)) return 'failed';
+    return value < box.low || value > box.high ? 'outlier' : 'usual';
   }
 
   function drawBoxes() {
@@ -79,12 +82,14 @@
       }
       const rows = done.filter((row) => row[m.name] !== null);
       const values = rows.map((row) => row[m.name]);
-      const kinds = kindsOf(values, m);
+      const box = boxOf(values);
+      const kinds = values.map((value) => kindOf(value, m, box));
       const points = rows.map((row, index) => index).filter((index) => rows.length <= MANY || kinds[index] !== 'usual');
-      const look = { usual: ['circle', c.point], outlier: ['diamond', c.warn], failed: ['x', c.bad] };
+      const look = { usual: ['circle', c.point], outlier: ['diamond', c.odd], failed: ['x', c.bad] };
       place.dataset.outliers = kinds.filter((kind) => kind !== 'usual').length;
       draw(place, [{
-        type: 'box', name: '', x0: 0, y: values, boxpoints: false, hoverinfo: 'skip', width: 0.6,
+        type: 'box', name: '', x: [0], q1: [box.first], median: [box.middle], q3: [box.third],
+        lowerfence: [box.low], upperfence: [box.high], hoverinfo: 'skip', width: 0.6,
         line: { width: 1, color: c.ink }, fillcolor: 'transparent',
       }, {
         type: 'scatter', mode: 'markers', x: points.map(jitter), y: points.map((index) => values[index]),
