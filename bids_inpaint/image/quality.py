@@ -16,8 +16,8 @@ MAX_CORRELATION_DROP = 0.01
 # The largest lesion loads in multiple sclerosis are about 100 ml; a tenth of the brain is more
 # than the network was made for.
 MAX_CHANGE_MM3 = 150_000.0
-# Healthy heads have at most 0.0001 and the demo's 0.0023. Of nine images of patients five have up to
-# 0.0086, and four 0.015 to 0.073; two of the latter were looked at, and a horn is filled in part.
+# Healthy heads have at most 0.0001, the demo's 0.0023. Of nine images of patients five have up to
+# 0.0086, four 0.015 to 0.073; two of these were looked at, and a horn is filled in part.
 MAX_VENTRICLE_CHANGE = 0.01
 # Masks err at the surface of the brain by some voxels; by more, it is not of this image.
 MAX_UNFILLED_SHARE = 0.1

@@ -209,7 +209,9 @@ def _surnames(authors: str) -> str:
 def _plain(key: str) -> str:
     """Write a reference on one line."""
     ref = REFERENCES[key]
-    place = ', '.join(filter(None, (ref.venue, ref.series, ref.volume, ref.pages.replace('--', '-'))))
+    place = ', '.join(
+        filter(None, (ref.venue, ref.series, ref.volume, ref.pages.replace('--', '-')))
+    )
     names = ref.authors.replace(' and others', ' et al.').replace(' and ', '; ')
     return f'{names} ({ref.year}). {ref.title}. {place}. doi:{ref.doi}'
 
