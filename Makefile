@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: demo test test-fast test-browser test-containers test-slurm image lint lock clean
+.PHONY: demo test test-fast test-browser test-containers test-slurm image lint docs docs-options lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/build.py demo/bids --truth demo/truth
@@ -42,6 +42,14 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in build/site; in an environment of its own, which needs nothing of the program.
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+# The pages that are made from the programs: options and columns.
+docs-options: $(VENV)/.installed
+	$(BIN)/python docs/options.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -55,6 +63,12 @@ $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/pytho
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.installed
 
+.venv-docs/.installed: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+		-r requirements-docs.lock
+	touch $@
+
 # Resolve anew; needs uv. Versions stay as they are unless pyproject.toml asks for others.
 lock:
 	uv pip compile pyproject.toml --extra cpu --python-version 3.11 --generate-hashes \
@@ -63,6 +77,8 @@ lock:
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
 	uv pip compile pyproject.toml --extra gpu --constraint requirements.lock --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-gpu.lock
+	uv pip compile --group docs --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate -o requirements-docs.lock
 
 clean:
-	rm -rf $(VENV) demo/bids demo/truth demo/derivatives demo/work
+	rm -rf $(VENV) .venv-docs build/site demo/bids demo/truth demo/derivatives demo/work

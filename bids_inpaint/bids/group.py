@@ -32,6 +32,11 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         'Description': 'Volume of the voxels that were changed',
         'Units': 'mm^3',
     },
+    'ventricle_change': {
+        'Description': 'Mean absolute change in the fluid of the ventricles, where there is '
+        'nothing to fill; n/a if they are too narrow to measure in',
+        'Units': 'mean intensity of the brain',
+    },
     'lesion_count': {'Description': 'Number of lesions in the lesion map'},
     'lesion_volume_mm3': {'Description': 'Volume of the lesion map', 'Units': 'mm^3'},
     'lesion_mask': {'Description': 'Lesion mask that was given, n/a if none was'},

@@ -11,6 +11,7 @@ from bids_inpaint.errors import BidsInpaintError
 NATIVE_SPACE = 'T1w'
 TEMPLATE_SPACE = 'MNI152NLin2009aSym'
 REPORT_FOLDER = 'figures'
+VIEWED_SOURCE = '_source'  # what the viewer calls the source dataset: no file is in it
 
 # Order of the keys of a name. BIDS has no from, to and mode yet; the place is fMRIPrep's.
 _ORDER = (*[key for key in ENTITIES if key not in {'label', 'desc'}], 'from', 'to', 'mode')

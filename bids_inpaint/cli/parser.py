@@ -28,7 +28,7 @@ _DESCRIPTION = (
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse arguments; with wrong ones, print usage and the reason, and exit with status 2."""
-    return build_parser().parse_args([_hyphenated(argument) for argument in argv])
+    return build_parser().parse_args([hyphenated(argument) for argument in argv])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -252,7 +252,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _hyphenated(argument: str) -> str:
+def hyphenated(argument: str) -> str:
     """Write the name of an option with hyphens; its value, after '=', as it is."""
     name, equals, value = argument.partition('=')
     return name.replace('_', '-') + equals + value if name.startswith('--') else argument

@@ -7,9 +7,13 @@ import webbrowser
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bids_inpaint import __version__
-from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours
+from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours, read_description
+from bids_inpaint.bids.derivatives import find_processed
+from bids_inpaint.bids.names import VIEWED_SOURCE
+from bids_inpaint.bids.sidecars import SOURCE_LINK
 from bids_inpaint.cli.environment import configure_logging
 from bids_inpaint.cli.serve import FolderServer
 from bids_inpaint.errors import BidsInpaintError
@@ -29,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 once interrupted; 2 if the folder is not one to be served, or the port is taken.
 
     """
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     configure_logging(arguments.verbosity)
     try:
         _check_folder(arguments.output_dir)
@@ -40,12 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog='bids_inpaint_view',
         description='Show the reports of an output folder, with their volumes, in a browser of '
-        'this machine. Nothing is written, and no other machine can connect.',
+        'this machine. Nothing is written, and no other machine can connect. Served are the files '
+        'of the folder, and the T1w images that it was made from.',
         allow_abbrev=False,
     )
     parser.add_argument('output_dir', type=Path, help='output folder of bids_inpaint')
@@ -57,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         help='open a browser, if there is one (default: yes)',
     )
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument('-v', '--verbose', dest='verbosity', action='count', default=0)
+    parser.add_argument(
+        '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
+    )
     return parser
 
 
@@ -77,11 +84,30 @@ def _check_folder(folder: Path) -> None:
     check_output_is_ours(folder)
 
 
+def source_images(folder: Path) -> dict[str, Path]:
+    """Find the T1w images that an output folder was made from, by their paths for the viewer.
+
+    These alone of the source dataset are served; where it is not any more, none.
+    """
+    links = read_description(folder).get('DatasetLinks')
+    link = links.get(SOURCE_LINK) if isinstance(links, dict) else None
+    if not isinstance(link, str) or urlsplit(link).scheme != 'file':
+        return {}
+    found = find_processed(folder, Path(unquote(urlsplit(link).path)))
+    return {
+        f'{VIEWED_SOURCE}/{one.scan.relative_path}': one.scan.t1w
+        for one in found
+        if one.scan.t1w.is_file()
+    }
+
+
 def _serve(folder: Path, *, port: int, browser: bool) -> None:
     """Serve a folder, print its address, and open a browser."""
     with (
         as_file(files('bids_inpaint.reports').joinpath(*_BUNDLE)) as bundle,
-        FolderServer(folder, {f'_viewer/{_BUNDLE[-1]}': bundle}, port=port) as server,
+        FolderServer(
+            folder, {f'_viewer/{_BUNDLE[-1]}': bundle, **source_images(folder)}, port=port
+        ) as server,
     ):
         sys.stdout.write(f'{server.address}\n')
         sys.stdout.flush()

@@ -1,10 +1,8 @@
 """Nipype interfaces that write derivatives."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from nibabel.openers import ImageOpener
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -14,6 +12,7 @@ from nipype.interfaces.base import (
 )
 
 from bids_inpaint.bids.atomic import replacing
+from bids_inpaint.bids.compression import copy_bytes
 from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
 from bids_inpaint.bids.scan import Scan, parse_t1w
 from bids_inpaint.bids.sidecars import image_sidecar, source_uri, write_json
@@ -90,13 +89,3 @@ class SaveQuality(SimpleInterface):
         path = Path(self.inputs.output_dir) / derivative_path(scan, 'qc')
         self._results['out_file'] = str(write_json(path, self.inputs.numbers))
         return runtime
-
-
-def copy_bytes(source: Path, target: Path) -> None:
-    """Copy a file, compressing it if the target's name ends in `.gz`.
-
-    The bytes of an image are not decoded, so that nothing about it can change; the compressed
-    file holds no time or name, so that equal images are equal files.
-    """
-    with source.open('rb') as stream, ImageOpener(str(target), 'wb') as out:
-        shutil.copyfileobj(stream, out)

@@ -6,14 +6,14 @@ from typing import Any
 
 from bids_inpaint.bids.atomic import replacing, write_text
 from bids_inpaint.bids.derivatives import Processed
-from bids_inpaint.bids.names import figure_path
+from bids_inpaint.bids.names import VIEWED_SOURCE, figure_path
 from bids_inpaint.reports.citations import Methods, write_methods
 from bids_inpaint.reports.page import Error, Figure, ScanSection, write_page
 from bids_inpaint.reports.quality import quality_rows, sentences
 from bids_inpaint.reports.scan import ScanFigures, draw_scan
 
-# What the viewer shows, by its part in it. The source is not among the derivatives, so that on its
-# own grid there is no image before.
+# What the viewer shows, by its part in it. On the source's own grid, the image before is the
+# source: it is not among the derivatives, and `bids_inpaint_view` serves it.
 _ON_TEMPLATE = {
     'before': 'preproc',
     'after': 'inpainted',
@@ -83,8 +83,15 @@ def _section(output_dir: Path, one: Processed) -> ScanSection:
     files = one.files()
     drawn = draw_scan(files, one.numbers)
     figures = _save(output_dir, one, drawn)
-    parts = _ON_TEMPLATE if {'preproc', 'inpainted'} <= files.keys() else _ON_SOURCE
-    volumes = {part: files[kind] for part, kind in parts.items() if kind in files}
+    scaled = {'preproc', 'inpainted'} <= files.keys()
+    parts = _ON_TEMPLATE if scaled else _ON_SOURCE
+    volumes = {
+        part: files[kind].relative_to(output_dir).as_posix()
+        for part, kind in parts.items()
+        if kind in files
+    }
+    if not scaled:
+        volumes['before'] = f'{VIEWED_SOURCE}/{one.scan.relative_path}'
     return ScanSection(
         name=one.scan.name,
         source=str(one.scan.relative_path),
@@ -93,7 +100,8 @@ def _section(output_dir: Path, one: Processed) -> ScanSection:
         rows=quality_rows(one.numbers),
         problems=sentences(one.numbers),
         facts=_facts(one.numbers),
-        volumes={part: p.relative_to(output_dir).as_posix() for part, p in volumes.items()},
+        volumes=volumes,
+        scaled=scaled,
         in_template=drawn.space != 'T1w',
     )
 
@@ -107,9 +115,7 @@ def _save(output_dir: Path, one: Processed, drawn: ScanFigures) -> list[Figure]:
         write_text(output_dir / path, picture.svg)
         written.add(path)
         figures.append(
-            Figure(
-                str(path), picture.title, picture.caption, picture.alternative, picture.flickers
-            )
+            Figure(str(path), picture.title, picture.caption, picture.alternative, picture.pair)
         )
     stem = figure_path(one.scan, '*')
     for old in (output_dir / stem.parent).glob(stem.name):

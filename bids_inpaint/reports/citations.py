@@ -21,6 +21,7 @@ class Reference(NamedTuple):
     pages: str = ''
     volume: str = ''
     doi: str = ''
+    series: str = ''  # that a book's volume is counted in
 
 
 REFERENCES: Mapping[str, Reference] = {
@@ -34,6 +35,7 @@ REFERENCES: Mapping[str, Reference] = {
         '41--49',
         '12417',
         '10.1007/978-3-030-59520-3_5',
+        'Lecture Notes in Computer Science',
     ),
     'manjon2010': Reference(
         'article',
@@ -207,7 +209,9 @@ def _surnames(authors: str) -> str:
 def _plain(key: str) -> str:
     """Write a reference on one line."""
     ref = REFERENCES[key]
-    place = ', '.join(filter(None, (ref.venue, ref.volume, ref.pages.replace('--', '-'))))
+    place = ', '.join(
+        filter(None, (ref.venue, ref.series, ref.volume, ref.pages.replace('--', '-')))
+    )
     names = ref.authors.replace(' and others', ' et al.').replace(' and ', '; ')
     return f'{names} ({ref.year}). {ref.title}. {place}. doi:{ref.doi}'
 
@@ -253,6 +257,7 @@ def _bibtex(key: str) -> str:
         'author': ref.authors,
         'title': f'{{{ref.title}}}',
         where: ref.venue,
+        'series': ref.series,
         'year': ref.year,
         'volume': ref.volume,
         'pages': ref.pages,

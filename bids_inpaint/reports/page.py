@@ -30,7 +30,7 @@ class Figure(NamedTuple):
     title: str
     caption: str
     alternative: str
-    flickers: bool
+    pair: tuple[str, str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ class ScanSection:
         Device, time, version, network.
     volumes : mapping of str to str
         Paths for the viewer, relative to the page: `before`, `after`, `difference`, `mask`.
+    scaled : bool
+        Whether `before` and `after` are in units of the mean of the brain.
     in_template : bool
         Whether volumes and figures are those of the template grid.
 
@@ -68,6 +70,7 @@ class ScanSection:
     problems: Sequence[str]
     facts: Mapping[str, str]
     volumes: Mapping[str, str]
+    scaled: bool
     in_template: bool
 
 
@@ -156,7 +159,8 @@ def write_page(
     report = ParticipantReport(out_file, sections, title=title)
     # The assembler hands `header` and `footer` to the template as they are.
     report.header = [Markup('<style>{}</style>').format(_asset('report.css'))]
-    report.footer = [Markup('<script>{}</script>').format(_asset('viewer.js'))]
+    scripts = (_asset('flicker.js'), _asset('viewer.js'))
+    report.footer = [Markup('<script>{}</script>\n<script>{}</script>').format(*scripts)]
     report.footer.append(Markup('bids_inpaint {}').format(__version__))
     report.generate_report()  # type: ignore[no-untyped-call]
     return out_file

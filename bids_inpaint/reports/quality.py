@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from bids_inpaint.image.quality import (
     MAX_CHANGE_MM3,
     MAX_CORRELATION_DROP,
+    MAX_VENTRICLE_CHANGE,
     MIN_OUTSIDE_CORRELATION,
 )
 from bids_inpaint.image.register import DETERMINANT_LIMITS, LEAST_COVERAGE, LEAST_SIMILARITY
@@ -16,7 +17,8 @@ NO_PROBLEM = 'none'
 class Measure(NamedTuple):
     """One number with its limits; None is no limit.
 
-    `scale` turns the number of the QC file into what is shown in `unit`.
+    `scale` turns the number of the QC file into what is shown in `unit`. An `optional` one that
+    was not measured is left out; any other with limits has failed.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Measure(NamedTuple):
     high: float | None = None
     unit: str = ''
     scale: float = 1.0
+    optional: bool = False
 
 
 MEASURES = (
@@ -43,6 +46,12 @@ MEASURES = (
     ),
     Measure(
         'change_volume_mm3', 'volume changed', high=MAX_CHANGE_MM3 / 1e3, unit='ml', scale=1e-3
+    ),
+    Measure(
+        'ventricle_change',
+        'change in the fluid of the ventricles, of the mean of the brain',
+        high=MAX_VENTRICLE_CHANGE,
+        optional=True,
     ),
     Measure('lesion_count', 'lesions'),
     Measure('lesion_volume_mm3', 'volume of lesions', unit='ml', scale=1e-3),
@@ -86,7 +95,7 @@ passed=False)
     return [
         _row(measure, found.get(measure.name))
         for measure in MEASURES
-        if found.get(measure.name) is not None or _limits(measure)
+        if found.get(measure.name) is not None or (_limits(measure) and not measure.optional)
     ]
 
 

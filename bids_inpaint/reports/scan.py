@@ -29,18 +29,22 @@ from bids_inpaint.reports.views import TEMPLATE, Maps, View, load_maps, load_vie
 _COLUMNS = 5
 _LEAST_SHOWN = 0.02  # of the mean of the brain: smaller changes are not coloured
 _UNIT = 'units of the mean of the brain'
+_FLICKER = Path(__file__).parent / 'assets' / 'flicker.svg.txt'
 _SPACE_NAMES = {'T1w': "on the source's own grid", TEMPLATE: 'on the template grid'}
 
 
 class Picture(NamedTuple):
-    """A figure: short name, SVG, title, text below it, text in its place, and whether it moves."""
+    """A figure: short name, SVG, title, text below it, and text in its place.
+
+    Of two images that alternate, `pair` names that behind and that in front.
+    """
 
     name: str
     svg: str
     title: str
     caption: str
     alternative: str
-    flickers: bool = False
+    pair: tuple[str, str] | None = None
 
 
 class ScanFigures(NamedTuple):
@@ -76,12 +80,20 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
 
 
 def flicker(before: str, after: str) -> str:
-    """Lay one SVG over another, so that they alternate while the pointer is on them."""
+    """Lay one SVG over another, so that they alternate while the pointer is on them.
+
+    A page can choose one of them by a message, `before` or `after`, and an image by such a
+    fragment of its address: `flicker.svg#before`.
+    """
     back, front = ([fromstring(text)] for text in (before, after))
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'flicker.svg'
         compose_view(back, front, out_file=path)
-        return path.read_text(encoding='utf-8')
+        text = path.read_text(encoding='utf-8')
+    for name, group in (('before', 'background-svg'), ('after', 'foreground-svg')):
+        text = text.replace(f'class="{group}"', f'class="{group}" id="{name}"', 1)
+    end = text.rindex('</svg>')
+    return text[:end] + _FLICKER.read_text(encoding='utf-8') + text[end:]
 
 
 def _changes(view: View) -> Iterator[Picture]:
@@ -100,12 +112,12 @@ def _changes(view: View) -> Iterator[Picture]:
         flicker(before, after),
         'Before and after',
         f'Planes with the largest changes, {where}. The image after inpainting is shown; put the '
-        f'pointer on it, and it alternates with that before.'
+        f'pointer on it, and it alternates with that before. The button shows either.'
         + ' The source was not there: "before" is the product less the change.'
         * view.rebuilt,
         'Axial, coronal and sagittal planes before and after inpainting, through the largest '
         'changes',
-        flickers=True,
+        pair=('before', 'after'),
     )
     change = Overlay(
         view.difference,
@@ -191,7 +203,7 @@ def _registration(view: View) -> Iterator[Picture]:
         "The image's brain mask (magenta) on the image brought to the template; with the pointer "
         'on it, it alternates with the template itself.',
         'Planes of the template and of the image brought to it, with the outline of the brain',
-        flickers=True,
+        pair=('template', 'image'),
     )
 
 

@@ -136,7 +136,6 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
         (preprocess_wf, facts, [('outputnode.facts', 'in1')]),
         (inpaint_wf, facts, [('outputnode.facts', 'in2')]),
         (facts, quality_wf, [('out', 'inputnode.facts')]),
-        (facts, derivatives_wf, [('out', 'inputnode.facts')]),
     ])  # fmt: skip
     pass_on(preprocess_wf, inpaint_wf, *_PREPROCESSED, *_TO_FILL)
     pass_on(preprocess_wf, quality_wf, 'anat2std_xfm', 'brain_mask')
@@ -157,7 +156,7 @@ _INPAINTED = (
     'difference_native',
     'change_mask_native',
 )
-_QUALITY = ('brain_mask_native', 'numbers')
+_QUALITY = ('brain_mask_native', 'numbers', 'facts')
 _TO_FILL = ('denoised', 'given_mask', 'fill_mask', 'fill_mask_native')
 # Of the workflow that fills a given mask, or else of that which finds lesions.
 _LESIONS = ('lesion_mask', 'lesion_mask_native')

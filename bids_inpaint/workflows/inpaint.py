@@ -227,6 +227,8 @@ def init_quality_wf(
         On the template grid, and that of the source; with `lesion_map`, if they are to be found.
     numbers
         QC numbers; flat.
+    facts
+        Of all steps, also that which finds lesions.
 
     """
     workflow = pe.Workflow(name=name)
@@ -245,6 +247,8 @@ def init_quality_wf(
             ('inpainted_native', 'inpainted'),
             ('change_mask_native', 'change_mask'),
             ('anat2std_xfm', 'anat2std_xfm'),
+            ('inpainted', 'inpainted_std'),
+            ('difference', 'difference_std'),
             ('facts', 'facts'),
         ]),
         (brain_to_native, measure, [('out_file', 'brain_mask')]),
@@ -254,6 +258,7 @@ def init_quality_wf(
     if given:
         workflow.connect(inputnode, 'lesion_mask_native', measure, 'lesion_mask')
     if not found:
+        workflow.connect(inputnode, 'facts', outputnode, 'facts')
         return workflow
     find_lesions = pe.Node(
         MapLesions(threshold=options.lesion_threshold, min_size_mm3=options.min_lesion_size_mm3),
@@ -261,7 +266,11 @@ def init_quality_wf(
         mem_gb=0.8,
     )
     lesions_to_native = pe.Node(MaskToNative(), name='lesions_to_native', mem_gb=0.6)
+    facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
     workflow.connect([
+        (inputnode, facts, [('facts', 'in1')]),
+        (find_lesions, facts, [('facts', 'in2')]),
+        (facts, outputnode, [('out', 'facts')]),
         (inputnode, find_lesions, [
             ('inpainted', 'in_file'), ('difference', 'difference'), ('brain_mask', 'brain_mask'),
         ]),
@@ -284,4 +293,4 @@ _QUALITY_INPUTS = [
     'change_mask_native',
     'facts',
 ]
-_QUALITY_OUTPUTS = ['brain_mask_native', 'numbers']
+_QUALITY_OUTPUTS = ['brain_mask_native', 'numbers', 'facts']

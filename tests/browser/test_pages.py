@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -16,7 +17,7 @@ import pytest
 import tiny_app
 from image_grids import grid_of
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
 
 from bids_inpaint.reports.group import render_group
 
@@ -102,7 +103,8 @@ def test_participant_opens_from_disk_and_its_links_resolve(page, out):
     assert all(link.startswith('file:') for link in local)
     for link in local:  # a page on disk may not fetch files: they are looked for without it
         assert Path(unquote(link.removeprefix('file://'))).exists(), link
-    loaded = page.eval_on_selector_all('img', 'all => all.every(e => e.naturalWidth > 0)')
+    shown = 'figure > img'  # those for paper are read when it is printed
+    loaded = page.eval_on_selector_all(shown, 'all => all.every(e => e.naturalWidth > 0)')
     assert loaded
     assert 'bids_inpaint_view' in page.locator('.no-viewer').first.inner_text()
 
@@ -119,6 +121,52 @@ def test_flicker_changes_under_the_pointer(page, out):
         pictures.add(flicker.screenshot())
         page.wait_for_timeout(150)
     assert len(pictures) > 1
+
+
+def test_flicker_changes_by_the_keyboard(page, out):
+    page.goto(from_disk(out / 'sub-02.html'))
+    flicker, button = page.locator('object').first, page.locator('button[data-flicker]').first
+    button.scroll_into_view_if_needed()
+    page.mouse.move(1, 1)
+    texts, pictures = [button.inner_text()], [picture_of(flicker)]
+    button.focus()
+    for _ in range(2):
+        page.keyboard.press('Space')
+        page.wait_for_timeout(300)
+        texts.append(button.inner_text())
+        pictures.append(picture_of(flicker))
+    assert texts == ['Show: before', 'Show: after', 'Show: before']
+    assert np.abs(pictures[1] - pictures[0]).max() > 50
+    assert np.abs(pictures[2] - pictures[0]).mean() < 1
+
+
+def test_flicker_opened_by_itself_changes_by_a_key(page, out):
+    page.goto(from_disk(out / 'sub-02/figures/sub-02_desc-flicker_T1w.svg'))
+    root = 'document.documentElement.getAttribute("class")'
+    shown = []
+    for key in (' ', 'b', 'x'):
+        page.keyboard.press(key)
+        shown.append(page.evaluate(root))
+    assert shown == ['shows-before', 'shows-after', 'shows-after']
+
+
+def test_both_images_of_a_flicker_are_on_paper(page, out):
+    page.goto(from_disk(out / 'sub-02.html'))
+    page.emulate_media(media='print', color_scheme='dark')
+    assert page.locator('object').first.is_hidden()
+    assert page.locator('button[data-flicker]').first.is_hidden()
+    pair = page.locator('.on-paper').locator('visible=true')
+    assert pair.locator('p').all_inner_texts() == ['before', 'after', 'template', 'image']
+    images = pair.locator('img').all()[:2]
+    pictures = []
+    for image in images:
+        image.scroll_into_view_if_needed()
+        image.evaluate('img => img.decode()')
+        pictures.append(picture_of(image))
+    assert np.abs(pictures[0] - pictures[1]).max() > 50
+    paper = page.evaluate('getComputedStyle(document.body).backgroundColor')
+    assert paper == 'rgb(255, 255, 255)'
+    assert page.pdf(format='A4').count(b'/Type /Page') > 2
 
 
 def test_dark_and_light_differ(page, out):
@@ -166,6 +214,38 @@ def test_hover_names_a_scan_and_a_click_opens_its_page(page, out):
     assert 'sub-0' in page.title()
 
 
+def test_outliers_are_coloured(page, tmp_path):
+    rows = [
+        {
+            'participant_id': f'sub-{n}',
+            'session_id': None,
+            'source': f'sub-{n}',
+            'problems': 'none',
+            'brain_mean': 100.0 + n,
+            'seconds': 500.0 if n == 7 else 60.0 + n % 5,
+            'brain_coverage': 0.5 if n == 9 else 0.95 + n / 1000,
+        }
+        for n in range(20)
+    ]
+    path = tmp_path / 'group_T1w.html'
+    path.write_text(render_group(rows, {}, []))
+    page.goto(from_disk(path))
+    page.wait_for_selector('html[data-ready=yes]')
+    for name, expected in (('seconds', 1), ('brain_coverage', 1), ('brain_mean', 0)):
+        place = page.locator(f'#box-{name}')
+        assert place.get_attribute('data-outliers') == str(expected)
+        colours = place.locator('.point').evaluate_all('all => all.map(e => e.style.fill)')
+        assert len(colours) == 20
+        odd = {colour for colour in colours if colours.count(colour) == 1}
+        assert len(odd) == expected
+    place = page.locator('#box-seconds .point').nth(7)
+    box = place.bounding_box()
+    page.mouse.move(box['x'] + box['width'] / 2 - 3, box['y'] + box['height'] / 2)
+    page.mouse.move(box['x'] + box['width'] / 2, box['y'] + box['height'] / 2)
+    page.wait_for_selector('#box-seconds .hoverlayer .hovertext')
+    assert 'sub-7outlier' in page.locator('#box-seconds .hoverlayer').text_content()
+
+
 def test_group_of_5000_opens_in_time(page, tmp_path):
     rows = [
         {
@@ -197,13 +277,32 @@ def test_group_of_5000_opens_in_time(page, tmp_path):
 
 @pytest.fixture
 def address(out) -> Iterator[str]:
-    """Of the viewer's server, in a process of its own."""
+    """Of the viewer's server of the output folder."""
+    with serving(out) as address:
+        yield address
+
+
+@pytest.fixture
+def native_out(out, tmp_path) -> Path:
+    """Output of one participant on the source's own grid alone."""
+    bids, models = out.parent / 'raw', out.parent / 'models'
+    options = ('--models', models, '-w', tmp_path / 'work', '--output-spaces', 'T1w')
+    command = (tiny_app.__file__, bids, tmp_path / 'out', 'participant')
+    run(*command, '--participant-label', '02', *options)
+    return tmp_path / 'out'
+
+
+@contextmanager
+def serving(out: Path) -> Iterator[str]:
+    """Serve an output folder, in a process of its own."""
     code = 'import sys; from bids_inpaint.cli.view import main; sys.exit(main(sys.argv[1:]))'
     command = [sys.executable, '-c', code, str(out), '--no-browser']
     environ = {**os.environ, 'PYTHONPATH': str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
-        yield server.stdout.readline().strip()
-        server.terminate()
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
 
 
 def test_viewer_draws_and_its_switch_changes_the_picture(page, address):
@@ -219,13 +318,48 @@ def test_viewer_draws_and_its_switch_changes_the_picture(page, address):
     after = pixels()
     assert bright_part(after) > 0.05
     switch.click()
+    page.wait_for_selector('.viewer[data-shown=before]')
     assert switch.inner_text() == 'before'
     before = pixels()
     assert before != after
     canvas.press('b')
+    page.wait_for_selector('.viewer[data-shown=after]')
     assert switch.inner_text() == 'after'
+    page.wait_for_selector('.viewer[data-shown=after]')
     page.check('input[data-action=difference]')
+    page.wait_for_selector('.viewer[data-shown="after difference"]')
     assert pixels() not in {before, after}
+
+
+def test_viewer_reads_a_volume_when_it_is_to_be_seen(page, address):
+    asked = []
+    page.on('request', lambda r: asked.append(r.url) if r.url.endswith('.nii.gz') else None)
+    page.goto(f'{address}sub-02.html')
+    page.wait_for_selector('.viewer[data-ready=yes]')
+    assert [url.rpartition('_desc-')[2] for url in asked] == ['inpainted_T1w.nii.gz']
+    page.click('[data-action=switch]')
+    page.wait_for_selector('.viewer[data-shown=before]')
+    assert len(asked) == 2
+
+
+def test_viewer_shows_the_source_where_only_its_grid_was_written(page, native_out):
+    with serving(native_out) as address:
+        page.goto(f'{address}sub-02.html')
+        page.wait_for_selector('.viewer[data-ready=yes]')
+        canvas = page.locator('.viewer canvas')
+        page.wait_for_timeout(500)
+        after = canvas.screenshot()
+        assert bright_part(after) > 0.05
+        page.click('[data-action=switch]')
+        page.wait_for_selector('.viewer[data-shown=before]')
+        page.wait_for_timeout(500)
+        assert canvas.screenshot() != after
+
+
+def picture_of(element: Locator) -> np.ndarray:
+    """Grey values of what an element looks like, on the page."""
+    picture = Image.open(io.BytesIO(element.screenshot())).convert('L')
+    return np.asarray(picture.resize((300, 200)), np.float32)
 
 
 def bright_part(picture: bytes) -> float:

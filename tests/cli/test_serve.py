@@ -6,6 +6,10 @@ import threading
 
 import pytest
 
+from bids_inpaint.bids.dataset import write_dataset_files
+from bids_inpaint.bids.names import derivative_path, sidecar_path
+from bids_inpaint.bids.scan import parse_t1w
+from bids_inpaint.bids.sidecars import source_uri, write_json
 from bids_inpaint.cli import serve, view
 from bids_inpaint.cli.serve import FolderServer
 
@@ -154,6 +158,26 @@ def test_program_prints_the_address_and_opens_a_browser(tmp_path, monkeypatch, c
     assert address.startswith('http://127.0.0.1:')
     assert view.main([str(tmp_path), '--no-browser']) == 0
     assert len(opened) == 1
+
+
+def test_source_images_are_those_that_were_processed(make_dataset, tmp_path):
+    raw = make_dataset('sub-01/anat/sub-01_T1w.nii.gz', 'sub-02/anat/sub-02_T1w.nii.gz')
+    out = tmp_path / 'out'
+    write_dataset_files(out, bids_dir=raw)
+    scan = parse_t1w(raw / 'sub-01/anat/sub-01_T1w.nii.gz')
+    xfm = derivative_path(scan, 'anat2std_xfm')
+    write_json(out / sidecar_path(xfm), {'Sources': [source_uri(scan)]})
+    write_json(out / derivative_path(scan, 'qc'), {})
+    found = {'_source/sub-01/anat/sub-01_T1w.nii.gz': scan.t1w}
+    assert view.source_images(out) == found
+    scan.t1w.unlink()
+    assert view.source_images(out) == {}
+
+
+@pytest.mark.parametrize('links', [None, [], {'raw': 3}, {'raw': 'https://example.org/ds'}])
+def test_source_that_is_not_a_folder_gives_no_images(tmp_path, links):
+    write_json(tmp_path / 'dataset_description.json', {'DatasetLinks': links})
+    assert view.source_images(tmp_path) == {}
 
 
 @pytest.mark.parametrize('port', ['x', '-1', '65536'])

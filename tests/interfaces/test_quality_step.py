@@ -7,6 +7,7 @@ from image_grids import GRIDS, grid_of
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image import template
 from bids_inpaint.image.ants_bridge import write_itk_affine
+from bids_inpaint.image.resample import Grid
 from bids_inpaint.interfaces.quality import Gate, MeasureQuality, summarise
 
 FACTS = [
@@ -33,13 +34,22 @@ def test_summary_is_flat_and_adds_up():
     assert (found['registration_similarity'], found['affine_determinant']) == (0.8, 1.2)
 
 
+def wide_ventricles(maps):
+    """Make fluid of the middle of the template, and tell where."""
+    where = tiny_app.radius(tiny_app.places(Grid(tiny_app.SHAPE, tiny_app.AFFINE))) < 0.5
+    maps.white_matter[where] = 0
+    return where
+
+
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
     """Measure a head of which some voxels were changed, on a grid by name."""
     monkeypatch.setattr(template, 'SHAPE', tiny_app.SHAPE)
     monkeypatch.setattr(template, 'AFFINE', tiny_app.AFFINE)
+    maps = tiny_app.coarse_template()
+    monkeypatch.setattr('bids_inpaint.interfaces.quality.load_template', lambda: maps)
 
-    def run(name, *, outside=0.0, problems=(), lesion=True):
+    def run(name, *, outside=0.0, problems=(), lesion=True, fluid=None):
         grid = grid_of(name)
         source = tiny_app.write_head(tmp_path / 'T1w.nii', grid, dtype='f4')
         img = nb.load(source)
@@ -57,6 +67,16 @@ def measure(tmp_path, monkeypatch):
             del files['lesion_mask']
         files['inpainted'] = str(tmp_path / 'inpainted.nii')
         nb.Nifti1Image(data.astype('f4'), img.affine, img.header).to_filename(files['inpainted'])
+        given = np.where(maps.brain_mask, 1, 0).astype('f4')
+        where = np.zeros(given.shape, bool) if fluid is None else wide_ventricles(maps)
+        given[where] = 0.2
+        difference = np.where(where, fluid or 0, 0).astype('f4')
+        for key, array in {
+            'inpainted_std': given + difference,
+            'difference_std': difference,
+        }.items():
+            files[key] = str(tmp_path / f'{key}.nii')
+            nb.Nifti1Image(array, tiny_app.AFFINE).to_filename(files[key])
         xfm = write_itk_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tmp_path / 'xfm.txt')
         node = MeasureQuality(
             source_file=str(source), anat2std_xfm=str(xfm), facts=facts(*problems), **files
@@ -76,6 +96,7 @@ def test_numbers_of_a_change(measure, name):
     assert numbers['outside_correlation'] == pytest.approx(1)
     assert 0.9 < numbers['control_correlation'] < 0.9999
     assert numbers['problems'] == 'none'
+    assert 'ventricle_change' not in numbers  # this head has none
 
 
 def test_the_control_goes_to_the_template(measure, monkeypatch):
@@ -96,6 +117,13 @@ def test_a_change_outside_the_mask_and_a_bad_registration_are_told(measure):
     assert first == 'the affine is odd'
     assert second.startswith('outside the changed voxels the image correlates')
     assert 'lesion_count' not in numbers
+
+
+@pytest.mark.parametrize(('change', 'said'), [(0.005, 'none'), (0.3, 'changed by 0.300 of the')])
+def test_a_change_in_the_ventricles_is_told(measure, change, said):
+    numbers, _ = measure('RAS', fluid=change)
+    assert numbers['ventricle_change'] == pytest.approx(change, rel=1e-4)
+    assert said in numbers['problems']
 
 
 MASK_FACTS = [

@@ -5,9 +5,10 @@ import nibabel as nb
 import numpy as np
 import pytest
 
+from bids_inpaint.bids.compression import copy_bytes
 from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
-from bids_inpaint.interfaces.bids import SaveDerivative, SaveQuality, copy_bytes
+from bids_inpaint.interfaces.bids import SaveDerivative, SaveQuality
 
 SOURCE = 'sub-01/ses-a/anat/sub-01_ses-a_run-1_T1w.nii.gz'
 FACTS = [{'step': 'conform', 'seconds': 1.5, 'value': float('nan')}]

@@ -35,25 +35,34 @@ def test_good_numbers_pass():
         ('outside_correlation', 0.99),
         ('control_correlation', 1.02),
         ('change_volume_mm3', 150_001.0),
+        ('ventricle_change', 0.011),
     ],
 )
 def test_bad_number_fails_alone(name, value):
     assert len(failed({**GOOD, name: value})) == 1
 
 
-@given(st.floats(0.9, 1), st.floats(0.9, 1.1), st.floats(0, 300_000))
-def test_table_and_sentences_agree(outside, control, changed):
+@given(st.floats(0.9, 1), st.floats(0.9, 1.1), st.floats(0, 300_000), st.floats(0, 0.02))
+def test_table_and_sentences_agree(outside, control, changed, fluid):
     numbers = {
         **GOOD,
         'outside_correlation': outside,
         'control_correlation': control,
         'change_volume_mm3': changed,
+        'ventricle_change': fluid,
     }
     assert len(failed(numbers)) == len(change_problems(numbers))
 
 
 def test_number_that_is_missing_is_no_pass():
     assert len(failed({**GOOD, 'outside_correlation': None})) == 2
+
+
+def test_ventricles_that_were_not_measured_are_no_failure():
+    titles = {row.title for row in quality_rows(GOOD)}
+    assert not any('ventricles' in title for title in titles)
+    shown = quality_rows({**GOOD, 'ventricle_change': 0.002})
+    assert [row.passed for row in shown if 'ventricles' in row.title] == [True]
 
 
 def test_volume_is_shown_in_ml():

@@ -21,7 +21,7 @@ from bids_inpaint.settings import OUTPUT_SPACES
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('tiny_steps', 'stub_network')]
 STEPS = [
     'conform', 'register', 'denoise', 'to_template', 'brain_mask', 'bias_field', 'normalise',
-    'inpaint', 'composite', 'add_change',
+    'inpaint', 'composite', 'add_change', 'map_lesions',
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@
   function colours() {
     const style = getComputedStyle(document.documentElement);
     const get = (name) => style.getPropertyValue(name).trim();
-    return { ink: get('--ink'), line: get('--line'), point: get('--link'), bad: get('--bad') };
+    return { ink: get('--ink'), line: get('--line'), point: get('--link'), bad: get('--bad'), odd: get('--odd') };
   }
 
   function layout(extra) {
@@ -44,6 +44,29 @@
   const number = new Map(data.rows.map((row, index) => [row, index]));
   const limitsOf = (m) => [m.low, m.high].filter((limit) => limit !== null);
 
+  const said = { usual: '', outlier: '<br>outlier', failed: '<br>out of its limits' };
+  // Beside one another, the same each time.
+  const jitter = (index) => ((index * 0.618034) % 1 - 0.5) * 0.5;
+
+  // What is beyond the box by 1.5 times its height is an outlier, if it is more than rounding.
+  function boxOf(values) {
+    const sorted = [...values].sort((a, b) => a - b);
+    const quantile = (part) => {
+      const place = Math.min(Math.max(sorted.length * part - 0.5, 0), sorted.length - 1);
+      const low = Math.floor(place);
+      return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+    };
+    const [first, middle, third] = [0.25, 0.5, 0.75].map(quantile);
+    const reach = Math.max(1.5 * (third - first), 1e-4 * Math.abs(middle));
+    const within = sorted.filter((value) => value >= first - reach && value <= third + reach);
+    return { first, middle, third, low: within[0], high: within[within.length - 1] };
+  }
+
+  function kindOf(value, m, box) {
+    if ((m.low !== null && value < m.low) || (m.high !== null && value > m.high)) return 'failed';
+    return value < box.low || value > box.high ? 'outlier' : 'usual';
+  }
+
   function drawBoxes() {
     const c = colours();
     for (const m of measures) {
@@ -58,14 +81,26 @@
         byId('boxes').append(place);
       }
       const rows = done.filter((row) => row[m.name] !== null);
+      const values = rows.map((row) => row[m.name]);
+      const box = boxOf(values);
+      const kinds = values.map((value) => kindOf(value, m, box));
+      const points = rows.map((row, index) => index).filter((index) => rows.length <= MANY || kinds[index] !== 'usual');
+      const look = { usual: ['circle', c.point], outlier: ['diamond', c.odd], failed: ['x', c.bad] };
+      place.dataset.outliers = kinds.filter((kind) => kind !== 'usual').length;
       draw(place, [{
-        type: 'box', name: '', y: rows.map((row) => row[m.name]), text: rows.map(label),
-        customdata: rows.map((row) => number.get(row)), hoveron: 'points',
-        hovertemplate: '%{text}<br>%{y:.4g}<extra></extra>',
-        boxpoints: rows.length > MANY ? 'outliers' : 'all', jitter: 0.6, pointpos: 0,
-        marker: { size: 5, color: c.point, outliercolor: c.bad }, line: { width: 1, color: c.ink }, fillcolor: 'transparent',
+        type: 'box', name: '', x: [0], q1: [box.first], median: [box.middle], q3: [box.third],
+        lowerfence: [box.low], upperfence: [box.high], hoverinfo: 'skip', width: 0.6,
+        line: { width: 1, color: c.ink }, fillcolor: 'transparent',
+      }, {
+        type: 'scatter', mode: 'markers', x: points.map(jitter), y: points.map((index) => values[index]),
+        text: points.map((index) => label(rows[index]) + said[kinds[index]]),
+        customdata: points.map((index) => number.get(rows[index])), hovertemplate: '%{text}<br>%{y:.4g}<extra></extra>',
+        marker: {
+          size: points.map((index) => (kinds[index] === 'usual' ? 5 : 8)), opacity: 0.85,
+          symbol: points.map((index) => look[kinds[index]][0]), color: points.map((index) => look[kinds[index]][1]),
+        },
       }], {
-        title: { text: titleOf(m), font: { size: 12 } }, xaxis: { showticklabels: false },
+        title: { text: titleOf(m), font: { size: 12 } }, xaxis: { showticklabels: false, showgrid: false, zeroline: false, range: [-0.6, 0.6] },
         shapes: limitsOf(m).map((limit) => ({
           type: 'line', xref: 'paper', x0: 0, x1: 1, y0: limit, y1: limit, line: { dash: 'dash', width: 1.5, color: c.bad },
         })),

@@ -6,42 +6,80 @@
   const HINT = 'To look at the volumes here, and move through them, open this page with: bids_inpaint_view FOLDER';
   if (!window.location.protocol.startsWith('http')) { note(HINT); return; }
 
+  const GREY = { colormap: 'gray', opacity: 1 };
   const OPTIONS = {
-    before: { colormap: 'gray', opacity: 1, cal_min: 0, cal_max: 1.8 },
-    after: { colormap: 'gray', opacity: 1, cal_min: 0, cal_max: 1.8 },
-    difference: { colormap: 'warm', colormapNegative: 'winter', opacity: 0, cal_min: 0.02, cal_max: 0.6 },
-    mask: { colormap: 'red', opacity: 0, cal_min: 0.5, cal_max: 1 },
+    before: GREY,
+    after: GREY,
+    difference: { colormap: 'warm', colormapNegative: 'winter', opacity: 0.8, cal_min: 0.02, cal_max: 0.6 },
+    mask: { colormap: 'red', opacity: 0.6, cal_min: 0.5, cal_max: 1 },
   };
-  const SHOWN = { difference: 0.8, mask: 0.6 };
+  const OVERLAYS = ['difference', 'mask'];
+  const SCALED = { cal_min: 0, cal_max: 1.8 }; // units of the mean of the brain
 
+  // A volume is read when it is first to be seen, and only what is seen is given to the viewer:
+  // it prepares all it has anew at each change, which takes seconds where software draws.
   async function show(box) {
     const find = (selector) => box.querySelector(selector);
-    const parts = Object.keys(OPTIONS).filter((part) => box.dataset[part]);
     const canvas = find('canvas');
     find('[data-action=load]').hidden = true;
     find('.screen').hidden = false;
     const viewer = new niivue.Niivue({
       show3Dcrosshair: false, isResizeCanvas: true, dragAndDropEnabled: false, crosshairWidth: 0.5, backColor: [0, 0, 0, 1],
       multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarLayout: niivue.MULTIPLANAR_TYPE.ROW,
+      sliceType: niivue.SLICE_TYPE.MULTIPLANAR,
     });
     viewer.onLocationChange = (place) => {
       find('.place').textContent = `x, y, z: ${Array.from(place.mm).slice(0, 3).map((value) => value.toFixed(0)).join(', ')} mm`;
     };
     await viewer.attachToCanvas(canvas);
-    const scaled = Boolean(box.dataset.before); // else the units are the scanner's
-    await viewer.loadVolumes(parts.map((part) => {
-      const { cal_min: low, cal_max: high, ...look } = OPTIONS[part];
-      const range = part === 'after' && !scaled ? {} : { cal_min: low, cal_max: high };
-      return { url: box.dataset[part], ...look, ...range };
-    }));
-    viewer.setSliceType(viewer.sliceTypeMultiplanar);
-    const set = (part, opacity) => viewer.setOpacity(parts.indexOf(part), opacity);
+    const read = new Map();
+    const state = { base: 'after', difference: false, mask: false };
+
+    async function load(part) {
+      const scaled = part in { before: 0, after: 0 } && box.dataset.scaled ? SCALED : {};
+      const volume = await niivue.NVImage.loadFromUrl({ url: box.dataset[part], ...OPTIONS[part], ...scaled });
+      const after = read.get('after');
+      if (part === 'before' && after) { // the same greys for both
+        volume.cal_min = after.cal_min;
+        volume.cal_max = after.cal_max;
+      }
+      return volume;
+    }
+
+    async function draw() {
+      const parts = [state.base, ...OVERLAYS.filter((part) => state[part])];
+      for (const part of parts) {
+        if (!read.has(part)) read.set(part, await load(part));
+      }
+      const volumes = parts.map((part) => read.get(part));
+      viewer.volumes = volumes;
+      viewer.setVolume(volumes[0], 0); // draws all of them, once
+      box.dataset.shown = parts.join(' ');
+    }
+
+    // One change after another, as each waits for files; one that fails is told, and undone.
+    let last = Promise.resolve();
+    const change = (name, value, done) => {
+      last = last.then(async () => {
+        const earlier = state[name];
+        state[name] = value;
+        try {
+          await draw();
+          done();
+        } catch (error) {
+          state[name] = earlier;
+          find('.place').textContent = `${name === 'base' ? value : name} could not be shown: ${error.message || error}`;
+        }
+      });
+      return last;
+    };
+
+    await draw();
     const button = find('[data-action=switch]');
     if (button) {
       const turn = () => {
-        const after = button.textContent === 'before';
-        button.textContent = after ? 'after' : 'before';
-        set('after', after ? 1 : 0);
+        const next = button.textContent === 'before' ? 'after' : 'before';
+        change('base', next, () => { button.textContent = next; });
       };
       button.hidden = false;
       button.addEventListener('click', turn);
@@ -51,8 +89,8 @@
     }
     for (const input of box.querySelectorAll('input')) {
       const part = input.dataset.action;
-      input.disabled = !parts.includes(part);
-      input.addEventListener('change', () => set(part, input.checked ? SHOWN[part] : 0));
+      input.disabled = !box.dataset[part];
+      input.addEventListener('change', () => change(part, input.checked, () => {}));
     }
     box.dataset.ready = 'yes';
   }

@@ -1,0 +1,69 @@
+"""Look for change where nothing is to be filled: in the fluid of the ventricles.
+
+Fluid is dark on T1w, as lesions are. A network that takes it for a lesion makes ventricles smaller
+than they are, and no other number tells: the change is inside the change mask.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bids_inpaint.image import template
+from bids_inpaint.image.template import Template
+
+# The probabilities of grey and white matter together are below this where fluid is sure.
+_MOST_TISSUE = 0.1
+# Ventricles are at least this deep in the brain; sulci, which an affine map does not bring to
+# those of the template, are not.
+_LEAST_DEPTH_MM = 20.0
+# Fluid is at most this bright, as a part of grey matter; the darkest lesions rarely are so dark.
+_BRIGHTEST = 0.6
+_SURE_GREY = 0.9
+# With less than this there is nothing to measure in: ventricles cut off, or very narrow.
+_LEAST_MM3 = 500.0
+
+
+def ventricular_fluid(t1w: NDArray[np.float32], maps: Template) -> NDArray[np.bool_]:
+    """Find voxels that are surely fluid of the ventricles.
+
+    Parameters
+    ----------
+    t1w : (X, Y, Z) float32
+        The image before the network, on the template grid, zero outside the brain.
+    maps : Template
+        On the same grid.
+
+    Returns
+    -------
+    (X, Y, Z) bool
+        Fluid in the template, a voxel away from its tissue and deep in the brain, and dark in
+        the image. Empty if the image shows no grey matter.
+
+    """
+    tissue = maps.grey_matter + maps.white_matter
+    fluid = ndimage.binary_erosion(maps.brain_mask & (tissue < _MOST_TISSUE))
+    fluid &= _deep(maps.brain_mask)
+    grey = t1w[(maps.grey_matter > _SURE_GREY) & (t1w > 0)]
+    if not grey.size:
+        return np.zeros(t1w.shape, bool)
+    return np.asarray(fluid & (t1w > 0) & (t1w < _BRIGHTEST * np.median(grey)))
+
+
+def mean_change(difference: NDArray[np.float32], fluid: NDArray[np.bool_]) -> float | None:
+    """Mean absolute difference in a mask, in the units of the difference; None if it is small."""
+    if fluid.sum() * np.prod(_zooms_mm()) < _LEAST_MM3:
+        return None
+    return float(np.abs(difference[fluid]).mean(dtype=np.float64))
+
+
+def _deep(brain_mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voxels deep in the brain; on every other voxel of each axis, as that takes an eighth."""
+    depth = ndimage.distance_transform_edt(brain_mask[::2, ::2, ::2], sampling=2 * _zooms_mm())
+    deep = (depth > _LEAST_DEPTH_MM).repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    box = tuple(slice(size) for size in brain_mask.shape)
+    return np.asarray(deep[box], dtype=bool)
+
+
+def _zooms_mm() -> NDArray[np.float64]:
+    """Size of a voxel of the template grid."""
+    return np.asarray(np.linalg.norm(template.AFFINE[:3, :3], axis=0))

@@ -1,0 +1,18 @@
+'use strict';
+(() => {
+  // A figure that alternates under the pointer changes by a button, too: space bar or Enter.
+  for (const button of document.querySelectorAll('button[data-flicker]')) {
+    const figure = button.closest('figure').querySelector('object');
+    const names = { before: button.dataset.before, after: button.dataset.after };
+    let shown = 'after';
+    const label = () => { button.textContent = `Show: ${names[shown === 'after' ? 'before' : 'after']}`; };
+    label();
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      shown = shown === 'after' ? 'before' : 'after';
+      figure.contentWindow.postMessage(shown, '*'); // pages on a disk have no origin to name
+      label();
+      button.nextElementSibling.textContent = `shown: ${names[shown]}`;
+    });
+  }
+})();

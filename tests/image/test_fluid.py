@@ -1,0 +1,68 @@
+"""Change in the ventricles is measured, and no other change is taken for it."""
+
+import numpy as np
+import pytest
+
+from bids_inpaint.image.fluid import mean_change, ventricular_fluid
+from bids_inpaint.image.template import Template, load_template
+
+SHAPE = (90, 91, 92)
+GREY, WHITE, FLUID = 0.8, 1.2, 0.25
+
+
+def distance(*middle: float) -> np.ndarray:
+    return np.linalg.norm(np.moveaxis(np.indices(SHAPE), 0, -1) - middle, axis=-1)
+
+
+@pytest.fixture
+def head() -> tuple[np.ndarray, Template]:
+    """A ball of grey around white matter, with fluid in its middle and at its rim."""
+    r = distance(45, 45, 46)
+    brain = r < 40
+    grey, white = (r < 38) & (r > 30), (r <= 30) & (r > 9)
+    t1w = np.select([grey, white, brain], [GREY, WHITE, FLUID]).astype(np.float32)
+    maps = Template(t1w, grey.astype(np.float32), white.astype(np.float32), brain)
+    return t1w, maps
+
+
+def test_fluid_is_that_in_the_middle(head):
+    t1w, maps = head
+    fluid = ventricular_fluid(t1w, maps)
+    r = distance(45, 45, 46)
+    assert fluid[r < 7].all()
+    assert not fluid[r > 9].any()
+
+
+def test_brain_with_narrow_ventricles_has_little_of_it(head):
+    t1w, maps = head
+    t1w[distance(45, 45, 46) > 4] = WHITE
+    t1w[maps.grey_matter > 0] = GREY
+    fluid = ventricular_fluid(t1w, maps)
+    assert fluid.any()
+    assert not fluid[t1w > 0.5].any()
+    assert mean_change(np.ones(SHAPE, np.float32), fluid) is None
+
+
+def test_change_is_that_of_fluid_alone(head):
+    t1w, maps = head
+    fluid = ventricular_fluid(t1w, maps)
+    difference = np.where(distance(45, 45, 46) > 9, np.float32(0.4), np.float32(0))
+    assert mean_change(difference, fluid) == 0
+    difference[45:, :, :][fluid[45:, :, :]] = -0.2
+    share = fluid[45:].sum() / fluid.sum()
+    assert mean_change(difference, fluid) == pytest.approx(0.2 * share, rel=1e-5)
+
+
+def test_image_without_grey_matter_has_none(head):
+    t1w, maps = head
+    assert not ventricular_fluid(np.zeros_like(t1w), maps).any()
+
+
+@pytest.mark.slow
+def test_ventricles_of_the_template_are_found():
+    maps = load_template()
+    fluid = ventricular_fluid(maps.t1w / maps.t1w[maps.brain_mask].mean(), maps)
+    x, y, z = (np.argwhere(fluid) - [90, 126, 72]).T
+    assert 4000 < fluid.sum() < 15000
+    assert np.abs(x).max() < 45
+    assert (y.min() > -80, y.max() < 30, z.min() > -40, z.max() < 60) == (True,) * 4
