@@ -15,6 +15,7 @@ from bids_inpaint.training.pipeline import (
     Example,
     conceal,
     draw_box,
+    grow,
     hide,
     restore_white_matter,
     simulate,
@@ -78,7 +79,9 @@ class Batches(keras.utils.PyDataset):
         lesioned, target = augment((example.lesioned, example.target), rng, changes)
         if hidden:
             target = target * restore_white_matter(target, example.target)
-            lesioned = conceal(target, example.share > 0)
+            grown = grow(example.share > 0, rng, self.config.lesions) & (target > 0)
+            lesioned = conceal(target, grown)
+            example = example._replace(share=grown.astype(np.float32))
         flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
         return Example(*(np.ascontiguousarray(v[flip]) for v in (lesioned, target, example.share)))
 

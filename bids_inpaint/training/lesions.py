@@ -16,7 +16,8 @@ class LesionConfig:
 
     Lengths are in voxels of 1 mm, intensities in shares of the white matter of the same brain.
     `healthy_share` of the images have no lesion; where lesions are hidden instead of darkened,
-    `beyond_white_matter` is the share of images in which they may lie anywhere in the brain.
+    `beyond_white_matter` is the share of images in which they may lie anywhere in the brain, and
+    in training they grow by `hidden_margin_vox`.
     With `core_probability` the lesions of an image are pale at their border and darken towards
     their core over some millimetres, as real ones do (`docs/training.md`); otherwise each is
     evenly dark within a soft rim.
@@ -38,6 +39,7 @@ class LesionConfig:
     rim_intensity: tuple[float, float] = (0.75, 0.95)
     healthy_share: float = 0.25
     beyond_white_matter: float = 0.2
+    hidden_margin_vox: tuple[int, int] = (0, 2)
 
 
 def place_mask(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
@@ -148,6 +149,18 @@ def hide(
     allowed = t1w > lowest
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
     return Example(t1w * unit, t1w * unit, (lesions & allowed).astype(np.float32))
+
+
+def grow(
+    mask: NDArray[np.bool_], rng: np.random.Generator, config: LesionConfig
+) -> NDArray[np.bool_]:
+    """Let what is hidden grow by a few voxels, over the border of ventricles and cortex too.
+
+    In use all is hidden that touches a lesion (`bids_inpaint.image.fill.hidden_region`), and
+    masks are drawn with a margin: the network has to know where white matter ends.
+    """
+    by = int(rng.integers(config.hidden_margin_vox[0], config.hidden_margin_vox[1] + 1))
+    return ndimage.binary_dilation(mask, iterations=by) if by else mask
 
 
 def restore_white_matter(changed: NDArray[np.float32], before: NDArray[np.float32]) -> np.float32:

@@ -8,6 +8,7 @@ from bids_inpaint.evaluation import cases, lesions, reconstruction, segmenters
 from bids_inpaint.evaluation.cases import Case, Setup
 from bids_inpaint.evaluation.memory import Memory
 from bids_inpaint.image.template import Template
+from bids_inpaint.network import session
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import save_weights
@@ -19,7 +20,7 @@ def small_template(monkeypatch):
     brain, grey, white = tissue_maps()
     probabilities = grey.astype(np.float32), white.astype(np.float32)
     template = Template(healthy_brain(), *probabilities, brain)
-    for module in (assess, cases, lesions, pipeline, reconstruction, segmenters):
+    for module in (assess, cases, lesions, pipeline, reconstruction, segmenters, session):
         monkeypatch.setattr(module, 'load_template', lambda: template)
     return template
 

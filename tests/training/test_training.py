@@ -7,6 +7,7 @@ import keras
 import nibabel as nb
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from bids_inpaint.image.template import SPACE
 from bids_inpaint.network.config import UNetConfig
@@ -128,6 +129,15 @@ def test_white_matter_is_equally_bright_where_lesions_are_hidden(brains, masks):
         targets = [made[number][1]['reconstructed'][..., 0] for number in range(4)]
         medians = [np.median(target[target > 1.2]) for target in targets]
         np.testing.assert_allclose(medians, 1.4, atol=0.03)
+
+
+@pytest.mark.parametrize('margin', [0, 2])
+def test_what_is_hidden_reaches_beyond_lesions_by_a_margin(masks, margin):
+    config = replace(CONFIG.lesions, hidden_margin_vox=(margin, margin))
+    grown = pipeline.grow(masks[0], np.random.default_rng(0), config)
+    assert (grown.sum() == masks[0].sum()) == (margin == 0)
+    distance = ndimage.distance_transform_cdt(~masks[0], 'taxicab')
+    np.testing.assert_array_equal(grown, distance <= margin)
 
 
 @pytest.mark.parametrize(('beyond', 'anywhere'), [(0.0, False), (1.0, True)])
