@@ -6,6 +6,7 @@ import keras
 import nibabel as nb
 import numpy as np
 import pytest
+import tiny_app
 
 from bids_inpaint.bids.scan import parse_t1w
 from bids_inpaint.cli import main
@@ -79,7 +80,8 @@ def test_what_a_network_adds_is_added_in_the_units_of_the_source(run):
 def test_a_network_that_fills_masks_changes_the_mask_and_sees_none_of_it(
     run, tmp_path, monkeypatch
 ):
-    # The head is smaller than the white matter of the template.
+    # The true template would be cut to the tiny grid, and be kept so for all other tests.
+    monkeypatch.setattr(session, 'load_template', tiny_app.coarse_template)
     monkeypatch.setattr(session, 'tissue_median', lambda *_: WHITE_MATTER)
     anat = tmp_path / 'raw/sub-02/ses-a/anat'
     source = nb.load(next(anat.glob('*_T1w.nii')))
