@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from bids_inpaint import __version__
 from bids_inpaint.bids.drop_in import make_drop_in
-from bids_inpaint.cli.converters import existing_folder, label, path
+from bids_inpaint.cli.common import add_participant_label, add_version_and_verbosity
+from bids_inpaint.cli.converters import existing_folder, path
 from bids_inpaint.cli.environment import configure_logging
 from bids_inpaint.cli.parser import hyphenated
 from bids_inpaint.errors import BidsInpaintError
@@ -60,14 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         'output_dir', type=existing_folder, help='output folder of bids_inpaint for it; only read'
     )
     parser.add_argument('new_dir', type=path, help='the new dataset; must not be there yet')
-    parser.add_argument(
-        '--participant-label',
-        nargs='+',
-        type=label('sub'),
-        default=[],
-        metavar='LABEL',
-        help='participants, with or without "sub-" (default: all)',
-    )
+    add_participant_label(parser)
     parser.add_argument(
         '--copy',
         action='store_true',
@@ -79,8 +72,5 @@ def build_parser() -> argparse.ArgumentParser:
         help='leave out what was not inpainted (default: that is an error); contrast-enhanced '
         'images, which bids_inpaint does not take by itself, are always left out',
     )
-    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument(
-        '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
-    )
+    add_version_and_verbosity(parser)
     return parser

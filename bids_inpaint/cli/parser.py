@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from bids_inpaint import __version__
+from bids_inpaint.cli.common import add_participant_label, add_version_and_verbosity
 from bids_inpaint.cli.converters import (
     existing_file,
     existing_folder,
@@ -43,10 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=('participant', 'group'),
         help='participant: process T1w images. group: gather the QC of all in one table',
     )
-    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument(
-        '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
-    )
+    add_version_and_verbosity(parser)
     _add_selection(parser)
     _add_masks(parser)
     _add_processing(parser)
@@ -59,14 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     """Options that choose images."""
     group = parser.add_argument_group('which images')
-    group.add_argument(
-        '--participant-label',
-        nargs='+',
-        type=label('sub'),
-        default=[],
-        metavar='LABEL',
-        help='participants, with or without "sub-" (default: all)',
-    )
+    add_participant_label(group)
     group.add_argument(
         '--session-label',
         nargs='+',

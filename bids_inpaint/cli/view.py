@@ -9,11 +9,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bids_inpaint import __version__
 from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours, read_description
 from bids_inpaint.bids.derivatives import find_processed
 from bids_inpaint.bids.names import VIEWED_SOURCE
 from bids_inpaint.bids.sidecars import SOURCE_LINK
+from bids_inpaint.cli.common import add_version_and_verbosity
 from bids_inpaint.cli.environment import configure_logging
 from bids_inpaint.cli.serve import FolderServer
 from bids_inpaint.errors import BidsInpaintError
@@ -61,10 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=True,
         help='open a browser, if there is one (default: yes)',
     )
-    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
-    parser.add_argument(
-        '-v', '--verbose', dest='verbosity', action='count', default=0, help='say more; repeatable'
-    )
+    add_version_and_verbosity(parser)
     return parser
 
 
