@@ -16,6 +16,7 @@ from bids_inpaint.training.fields import slice_matrices, smooth_field
 # Usual intensities in units of the mean of the brain, in the scans that we train on.
 _FLUID, _GREY, _WHITE = 0.5, 0.95, 1.4
 _PATCH_VOX = 20
+_VESSEL_VOX, _VESSEL_WIDTH = 10, 0.25
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -47,6 +48,11 @@ class AugmentConfig:
     thick_slice_probability: float = 0.2
     slice_vox: tuple[float, float] = (2.0, 5.0)
     slice_gain_sd: float = 0.02
+    sharpen_probability: float = 0.2
+    sharpen_amount: float = 1.2
+    sharpen_sigma_vox: tuple[float, float] = (0.8, 1.8)
+    contrast_agent_probability: float = 0.15
+    vessel: tuple[float, float] = (1.4, 3.0)
 
 
 def cut_brain(
@@ -90,6 +96,43 @@ def lower_contrast(pair: Pair, rng: np.random.Generator, config: AugmentConfig) 
     known = (0, _FLUID, _GREY, _WHITE, 2 * _WHITE)
     wanted = (0, fluid, grey, white, white + _WHITE)
     first, second = (np.interp(t, known, wanted).astype(np.float32) for t in pair)
+    return first, second
+
+
+def give_contrast_agent(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Make vessels in the fluid bright, as after gadolinium.
+
+    Dark seams between a bright vein or sinus and the brain are no lesions. The vessels are where
+    two smooth random fields are both near zero, which is a set of winding tubes.
+    """
+    if rng.random() >= config.contrast_agent_probability:
+        return pair
+    shape = pair[1].shape
+    coarse = [n // _VESSEL_VOX + 2 for n in shape]
+    first, second = (smooth_field(rng.standard_normal(coarse), shape) for _ in range(2))
+    tube = np.clip(2 - np.hypot(first, second) / np.float32(_VESSEL_WIDTH), 0, 1)
+    fluid = np.clip((_GREY - pair[1]) / (_GREY - _FLUID), 0, 1) * (pair[1] > 0)
+    weight, value = (tube * fluid).astype(np.float32), np.float32(rng.uniform(*config.vessel))
+    return pair[0] + weight * (value - pair[0]), pair[1] + weight * (value - pair[1])
+
+
+def sharpen(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair:
+    """Strengthen edges by an unsharp mask, as the filters of scanners do.
+
+    The dark seam that this leaves in white matter along a ventricle or the cortex is no lesion.
+    """
+    if rng.random() >= config.sharpen_probability:
+        return pair
+    amount = np.float32(rng.uniform(0, config.sharpen_amount))
+    sigma = rng.uniform(*config.sharpen_sigma_vox)
+    brain = pair[0] > 0
+    # Only the brain is averaged; and zero, which is outside, is kept off its fluid.
+    share = np.maximum(ndimage.gaussian_filter(brain.astype(np.float32), sigma), np.float32(0.1))
+    smooth = (ndimage.gaussian_filter(t, sigma) / share for t in pair)
+    first, second = (
+        np.where(brain, np.maximum(t + amount * (t - s), np.float32(0.01)), 0)
+        for t, s in zip(pair, smooth, strict=True)
+    )
     return first, second
 
 
@@ -158,10 +201,12 @@ def augment(pair: Pair, rng: np.random.Generator, config: AugmentConfig) -> Pair
 
     """
     for change in (
+        give_contrast_agent,
         change_contrast,
         lower_contrast,
         add_bias,
         blur,
+        sharpen,
         add_noise,
         thicken_slices,
     ):

@@ -12,11 +12,19 @@ from bids_inpaint.training.augment import (
     augment,
     blur,
     change_contrast,
+    give_contrast_agent,
     lower_contrast,
+    sharpen,
     thicken_slices,
 )
 
-CONFIG = AugmentConfig(blur_probability=1, low_contrast_probability=1, thick_slice_probability=1)
+CONFIG = AugmentConfig(
+    blur_probability=1,
+    low_contrast_probability=1,
+    thick_slice_probability=1,
+    sharpen_probability=1,
+    contrast_agent_probability=1,
+)
 NOTHING = AugmentConfig(
     gain=0,
     gamma=(1, 1),
@@ -26,7 +34,20 @@ NOTHING = AugmentConfig(
     noise_sd=0,
     blur_probability=0,
     thick_slice_probability=0,
+    sharpen_probability=0,
+    contrast_agent_probability=0,
 )
+CHANGES = [
+    change_contrast,
+    lower_contrast,
+    give_contrast_agent,
+    add_bias,
+    add_noise,
+    blur,
+    sharpen,
+    thicken_slices,
+    augment,
+]
 EVEN_SLICES = replace(CONFIG, slice_gain_sd=0)
 
 
@@ -38,9 +59,7 @@ def _pair():
     return lesioned, target
 
 
-@pytest.mark.parametrize(
-    'change', [change_contrast, lower_contrast, add_bias, add_noise, blur, thicken_slices, augment]
-)
+@pytest.mark.parametrize('change', CHANGES)
 @given(seed=st.integers(0, 99))
 def test_equal_volumes_stay_equal_and_the_outside_stays_zero(change, seed):
     _, target = _pair()
@@ -59,9 +78,7 @@ def test_only_lesion_voxels_differ_after_a_change(change, seed):
     np.testing.assert_array_equal(first != second, before)
 
 
-@pytest.mark.parametrize(
-    'change', [change_contrast, lower_contrast, add_bias, add_noise, blur, thicken_slices, augment]
-)
+@pytest.mark.parametrize('change', CHANGES)
 def test_a_range_of_nothing_changes_nothing(change):
     pair = _pair()
     changed = change(pair, np.random.default_rng(0), NOTHING)
@@ -116,3 +133,23 @@ def test_low_contrast_keeps_the_order_of_intensities_and_their_mean(seed):
     low, high = CONFIG.white_to_grey
     assert low - 1e-3 <= changed[56, 0, 0] / changed[38, 0, 0] <= high + 1e-3
     assert 1.05 < (changed[56, 0, 0] + changed[38, 0, 0]) / 2 < 1.2
+
+
+def test_contrast_agent_brightens_fluid_and_no_white_matter():
+    target = np.full((30, 30, 30), 1.4, np.float32)
+    target[15:] = 0.5
+    changed, _ = give_contrast_agent((target, target), np.random.default_rng(0), CONFIG)
+    np.testing.assert_array_equal(changed[:15], target[:15])
+    bright = changed[15:] > 0.5
+    assert 0.01 < bright.mean() < 0.5
+    assert changed[15:][~bright] == pytest.approx(0.5)
+    assert changed.max() == pytest.approx(changed.max().clip(1.4, 3))
+
+
+def test_sharpening_strengthens_an_edge_and_keeps_what_is_even():
+    step = np.full((20, 8, 8), 1.4, np.float32)
+    step[10:] = 1.0
+    changed, _ = sharpen((step, step), np.random.default_rng(1), CONFIG)
+    assert changed[9].min() > 1.41
+    assert changed[10].max() < 0.99
+    np.testing.assert_allclose(changed[[0, -1]], step[[0, -1]], atol=1e-4)

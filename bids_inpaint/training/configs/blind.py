@@ -14,5 +14,11 @@ def get_config() -> TrainingConfig:
     return TrainingConfig(
         architecture=UNetConfig(filters=32),
         lesions=LesionConfig(core_probability=0.5),
-        augment=AugmentConfig(low_contrast_probability=0, patches=0, thick_slice_probability=0),
+        augment=AugmentConfig(
+            low_contrast_probability=0,
+            patches=0,
+            thick_slice_probability=0,
+            sharpen_probability=0,
+            contrast_agent_probability=0,
+        ),
     )

@@ -7,12 +7,11 @@ from bids_inpaint.training.configs import Stage, TrainingConfig, blind
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of `blind` with low contrast, thick slices and uneven white matter."""
+    """Return the config of `blind` with all of the changes of `AugmentConfig`."""
     return replace(
         blind.get_config(),
         augment=AugmentConfig(),
-        stages=(
-            Stage(until=2000, crop_vox=96, lesion_weight=5.0),
-            Stage(until=5500, crop_vox=96, lesion_weight=8.0),
-        ),
+        stages=(Stage(until=13000, crop_vox=96, lesion_weight=8.0),),
+        learning_rate=6e-4,
+        decay_share=0.7,
     )
