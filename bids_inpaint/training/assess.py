@@ -18,7 +18,7 @@ from bids_inpaint.training.pipeline import Brain, Example
 
 # Tried for a change's edge and core, and for the lesion map; in units of the mean of the brain.
 _EDGES = (0.02, 0.04, 0.06, 0.08, 0.1)
-_CORES = (0.06, 0.1, 0.15, 0.2, 0.25)
+_CORES = (0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 _LESION_THRESHOLDS = (0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25)
 # The least that a lesion changes a voxel of the simulation for it to count as lesion.
 LESION_SHARE = 0.5

@@ -76,11 +76,11 @@ def test_no_core_outside_the_brain_and_no_way_around_it():
     assert not weights[6:].any()
 
 
-def test_the_taper_falls_in_two_steps():
+def test_the_taper_is_one_voxel_wide():
     difference = np.zeros(SHAPE)
     difference[5, 6, 6] = 0.4
     line = weights_of(difference)[5, 6]
-    np.testing.assert_allclose(line[4:10], [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 0], rtol=1e-6)
+    np.testing.assert_allclose(line[4:10], [0, 0.5, 1, 0.5, 0, 0], rtol=1e-6)
 
 
 def test_no_difference_no_change():
