@@ -16,13 +16,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bids_inpaint.image.volume import Volume
-from bids_inpaint.reports.planes import AXES, Box, Cut, aspect, position_mm, take
+from bids_inpaint.reports.planes import Box, Cut, aspect, position_mm, take
 
 CHANGE_LIMIT = 0.6  # units of the mean of the brain; grey and white matter are about 0.4 apart
 _WIDTH_INCHES = 11.0
 _TITLE_INCHES, _LABEL_INCHES, _BAR_INCHES = 0.25, 0.16, 0.6
 _GREY = '0.55'  # is seen on light and dark pages alike
 _BLACK = 'black'
+_ENDS = (('P', 'A'), ('L', 'R'), ('L', 'R'))  # left and right end of a plane across x, y, z
 _SVG: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'bids_inpaint'}
 
 
@@ -150,12 +151,12 @@ def _plane(
             ax.contour(plane, levels=[0.5], colors=outline.colour, linewidths=0.7)
     ax.set_axis_off()
     place = position_mm(image.affine, cut, image.data.shape)
-    name = f'{"xyz"[cut.axis]} = {place:.0f} mm'
+    first, last = _ENDS[cut.axis]
+    middle = f'{"xyz"[cut.axis]} = {place:.0f} mm'
     style: dict[str, Any] = {'transform': ax.transAxes, 'color': 'white', 'fontsize': 7}
-    ax.text(0.5, -0.01, name, ha='center', va='top', **style)
-    if cut.axis != AXES.index('sagittal'):
-        ax.text(0.02, 0.5, 'L', va='center', **style)
-        ax.text(0.98, 0.5, 'R', va='center', ha='right', **style)
+    # Below the plane: on a head that fills it, letters could not be read.
+    for x, align, text in ((0.04, 'left', first), (0.5, 'center', middle), (0.96, 'right', last)):
+        ax.text(x, -0.01, text, ha=align, va='top', **style)
     return shown
 
 
