@@ -15,7 +15,7 @@
   // Lines of a title, as plots are narrow and do not break them.
   const lines = (text) => text.split(' ').reduce((all, word) => {
     const last = all[all.length - 1];
-    return last !== undefined && last.length + word.length < 38 ? [...all.slice(0, -1), `${last} ${word}`] : [...all, word];
+    return last !== undefined && last.length + word.length < 41 ? [...all.slice(0, -1), `${last} ${word}`] : [...all, word];
   }, []).map(plain).join('<br>');
   const pageOf = (row) => (pages.has(row.participant_id) ? `${encodeURIComponent(row.participant_id)}.html#${encodeURIComponent(row.source)}` : null);
 
@@ -30,7 +30,7 @@
     const axis = { color: c.ink, gridcolor: c.line, zerolinecolor: c.line, automargin: true };
     return {
       paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', font: { color: c.ink, size: 12 },
-      margin: { l: 50, r: 15, t: 30, b: 40 }, hovermode: 'closest', showlegend: false, ...extra,
+      margin: { l: 50, r: 15, t: 40, b: 40 }, hovermode: 'closest', showlegend: false, ...extra,
       xaxis: { ...axis, ...(extra.xaxis || {}) }, yaxis: { ...axis, ...(extra.yaxis || {}) },
     };
   }
