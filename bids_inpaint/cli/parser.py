@@ -92,8 +92,8 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         choices=LESION_MASK_MODES,
         default='auto',
         help='auto: fill the lesion mask of an image and nothing else, if there is one: '
-        '<image>label-lesion_mask in --derivatives or <image>label-lesion_roi beside the image; '
-        'required: an image without is an error; off: use none (default: auto)',
+        '<image>_label-lesion_mask in --derivatives, or <image>_label-lesion_roi beside the '
+        'image; required: an image without is an error; off: use none (default: auto)',
     )
     group.add_argument(
         '--derivatives',

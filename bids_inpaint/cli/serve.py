@@ -7,12 +7,14 @@ which is why others than this server's are refused.
 
 import logging
 import mimetypes
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 LOGGER = logging.getLogger(__name__)
 
@@ -68,10 +70,13 @@ class FolderServer(ThreadingHTTPServer):
         if name in self.extra:
             return self.extra[name]
         parts = name.split('/')
-        if '\0' in name or any(part.startswith('.') for part in parts):
+        if '\0' in name or not parts[-1] or any(part.startswith('.') for part in parts):
             return None
-        found = (self.root / name).resolve()
-        return found if found.is_relative_to(self.root) and found.is_file() else None
+        try:
+            found = (self.root / name).resolve()
+            return found if found.is_relative_to(self.root) and found.is_file() else None
+        except (OSError, RuntimeError):  # a name too long, a link to itself
+            return None
 
     def start_page(self) -> str | None:
         """Name the page to begin with: of the group, or the first participant."""
@@ -108,17 +113,21 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         start = self.server.start_page() if path == '/' else None
         if start:
-            self._refuse(HTTPStatus.FOUND, {'Location': f'/{start}'})
+            self._refuse(HTTPStatus.FOUND, {'Location': f'/{quote(start)}'})
             return
         found = self.server.find(path)
         if found is None:
             self._refuse(HTTPStatus.NOT_FOUND)
             return
-        with found.open('rb') as stream:
+        try:
+            stream = found.open('rb')
+        except OSError:  # not for us to read, or gone
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return
+        with stream, suppress(ConnectionError):  # browsers leave when they have seen enough
             self.send_response(HTTPStatus.OK)
-            self._send_headers(
-                {'Content-Type': content_type(found), 'Content-Length': str(found.stat().st_size)}
-            )
+            size = os.fstat(stream.fileno()).st_size
+            self._send_headers({'Content-Type': content_type(found), 'Content-Length': str(size)})
             if body:
                 shutil.copyfileobj(stream, self.wfile)
 

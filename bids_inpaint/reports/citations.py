@@ -231,7 +231,7 @@ def _html(paragraphs: Iterable[str], keys: Iterable[str]) -> str:
         f'<p>{_replace(html.escape(text, quote=False), cite)}</p>\n' for text in paragraphs
     )
     items = ''.join(f'<li>{html.escape(_plain(key), quote=False)}</li>\n' for key in keys)
-    return f'{body}<h4>References</h4>\n<ul>\n{items}</ul>\n'
+    return f'{body}<h3>References</h3>\n<ul>\n{items}</ul>\n'
 
 
 def _latex(paragraphs: Iterable[str]) -> str:

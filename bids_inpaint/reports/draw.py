@@ -5,7 +5,9 @@ not be shown an interpolated one. (nireports' own mosaics resample oblique image
 for one pair on two cores, where a whole scan has 15 s; its flicker is used, see `scan`.)
 """
 
+import base64
 import io
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,15 +16,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from bids_inpaint.image.volume import Volume
-from bids_inpaint.reports.planes import AXES, Box, Cut, aspect, position_mm, take
+from bids_inpaint.reports.planes import Box, Cut, aspect, position_mm, take
 
 CHANGE_LIMIT = 0.6  # units of the mean of the brain; grey and white matter are about 0.4 apart
 _WIDTH_INCHES = 11.0
 _TITLE_INCHES, _LABEL_INCHES, _BAR_INCHES = 0.25, 0.16, 0.6
 _GREY = '0.55'  # is seen on light and dark pages alike
 _BLACK = 'black'
+_ENDS = (('P', 'A'), ('L', 'R'), ('L', 'R'))  # left and right end of a plane across x, y, z
+_PNG = re.compile(r'(?P<start>data:image/png;base64,\s*)(?P<data>[A-Za-z0-9+/=\s]+)')
 _SVG: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'bids_inpaint'}
 
 
@@ -150,12 +155,12 @@ def _plane(
             ax.contour(plane, levels=[0.5], colors=outline.colour, linewidths=0.7)
     ax.set_axis_off()
     place = position_mm(image.affine, cut, image.data.shape)
-    name = f'{"xyz"[cut.axis]} = {place:.0f} mm'
+    first, last = _ENDS[cut.axis]
+    middle = f'{"xyz"[cut.axis]} = {place:.0f} mm'
     style: dict[str, Any] = {'transform': ax.transAxes, 'color': 'white', 'fontsize': 7}
-    ax.text(0.5, -0.01, name, ha='center', va='top', **style)
-    if cut.axis != AXES.index('sagittal'):
-        ax.text(0.02, 0.5, 'L', va='center', **style)
-        ax.text(0.98, 0.5, 'R', va='center', ha='right', **style)
+    # Below the plane: on a head that fills it, letters could not be read.
+    for x, align, text in ((0.04, 'left', first), (0.5, 'center', middle), (0.96, 'right', last)):
+        ax.text(x, -0.01, text, ha=align, va='top', **style)
     return shown
 
 
@@ -195,4 +200,15 @@ def to_svg(figure: Figure) -> str:
     with mpl.rc_context(_SVG):
         figure.savefig(stream, format='svg', metadata={'Date': None}, dpi=100)
     text = stream.getvalue()
-    return text[text.index('<svg') :]
+    return _PNG.sub(_grey_as_grey, text[text.index('<svg') :])
+
+
+def _grey_as_grey(match: re.Match[str]) -> str:
+    """Store an image without colours with one channel in place of four: half the size."""
+    with Image.open(io.BytesIO(base64.b64decode(match['data']))) as image:
+        red, green, blue, opacity = (np.asarray(c) for c in image.convert('RGBA').split())
+    if (red != green).any() or (red != blue).any() or opacity.min() < 255:
+        return match[0]
+    stream = io.BytesIO()
+    Image.fromarray(red).save(stream, format='png')
+    return match['start'] + base64.b64encode(stream.getvalue()).decode()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.image.lesion_map import label_lesions
-from bids_inpaint.reports.views import TEMPLATE, View
+from bids_inpaint.reports.views import View
 
 
 class Lesion(NamedTuple):
@@ -38,11 +38,6 @@ def list_lesions(view: View) -> list[Lesion]:
         for n, centre, change in zip(voxels, centres, changes, strict=True)
     ]
     return sorted(lesions, key=lambda lesion: -lesion.volume_mm3)
-
-
-def volume_is_of_template(view: View) -> bool:
-    """Tell whether volumes are those of the head after it was scaled to the template."""
-    return view.space == TEMPLATE
 
 
 def _place(to_mni: NDArray[np.float64], voxel: tuple[float, ...]) -> tuple[float, float, float]:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-AXES = ('sagittal', 'coronal', 'axial')
 _MARGIN_MM = 8.0
 # Planes of one row are at least this part of the brain's extent apart.
 _LEAST_GAP = 0.06

@@ -72,7 +72,7 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
     pictures: list[Picture] = []
     lesions = None
     if view:
-        pictures += _changes(view)
+        pictures += _changes(view, given=bool(numbers.get('lesion_mask')))
         lesions = None if view.lesions is None else list_lesions(view)
         pictures += _registration(view)
     pictures += _preprocessing(view, maps)
@@ -96,8 +96,8 @@ def flicker(before: str, after: str) -> str:
     return text[:end] + _FLICKER.read_text(encoding='utf-8') + text[end:]
 
 
-def _changes(view: View) -> Iterator[Picture]:
-    """Draw before and after, the change, and the lesions."""
+def _changes(view: View, *, given: bool) -> Iterator[Picture]:
+    """Draw before and after, the change, and the lesions; `given` if these are a user's mask."""
     weight = np.abs(view.difference)
     rows = choose_cuts(weight, view.brain, count=_COLUMNS)[::-1]
     box = box_around(view.brain, view.before.affine)
@@ -112,7 +112,7 @@ def _changes(view: View) -> Iterator[Picture]:
         flicker(before, after),
         'Before and after',
         f'Planes with the largest changes, {where}. The image after inpainting is shown; put the '
-        f'pointer on it, and it alternates with that before. The button shows either.'
+        f'pointer on it, and it alternates with the image before. The button shows either.'
         + ' The source was not there: "before" is the product less the change.'
         * view.rebuilt,
         'Axial, coronal and sagittal planes before and after inpainting, through the largest '
@@ -136,11 +136,16 @@ def _changes(view: View) -> Iterator[Picture]:
     )
     if view.lesions is not None:
         outlines = [Outline(view.lesions, 'red')]
+        name, what = (
+            ('Lesion mask', 'what was filled of the lesion mask that was given')
+            if given
+            else ('Lesion map', 'the lesions that were mapped')
+        )
         yield Picture(
             'lesions',
-            mosaic(view.before, rows, box, limits, title='lesion map', outlines=outlines),
-            'Lesion map',
-            'Outlines of the lesions that were mapped, on the image before inpainting.',
+            mosaic(view.before, rows, box, limits, title=name.lower(), outlines=outlines),
+            name,
+            f'Outlines of {what}, on the image before inpainting.',
             'The same planes with the lesions outlined in red',
         )
 

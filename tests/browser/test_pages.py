@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
 
 from bids_inpaint.reports.group import render_group
+from bids_inpaint.reports.quality import MEASURES
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium')
@@ -169,6 +170,53 @@ def test_both_images_of_a_flicker_are_on_paper(page, out):
     assert page.pdf(format='A4').count(b'/Type /Page') > 2
 
 
+def test_tables_are_opened_for_paper(page, out):
+    page.goto(from_disk(out / 'sub-02.html'))
+    table = page.locator('details:has(table)')
+    table.evaluate('details => { details.open = false; }')
+    opened = []
+    for event in ('beforeprint', 'afterprint'):
+        page.evaluate(f'window.dispatchEvent(new Event("{event}"))')
+        opened.append(table.evaluate('details => details.open'))
+    assert opened == [True, False]
+
+
+def test_group_is_printed_in_ink_from_a_dark_screen(page, out):
+    page.emulate_media(color_scheme='dark')
+    page.goto(from_disk(out / 'group_T1w.html'))
+    page.wait_for_selector('html[data-ready=yes]')
+    page.emulate_media(media='print', color_scheme='dark')
+    page.wait_for_timeout(500)
+    titles = page.locator('.plot .gtitle').evaluate_all('all => all.map(e => e.style.fill)')
+    assert len(titles) > 5
+    assert set(titles) == {'rgb(0, 0, 0)'}
+    assert page.locator('#up').is_hidden()
+
+
+@pytest.mark.parametrize('name', ['sub-01.html', 'group_T1w.html'])
+def test_narrow_window_cuts_nothing(page, out, name):
+    page.set_viewport_size({'width': 360, 'height': 640})
+    page.goto(from_disk(out / name))
+    page.wait_for_timeout(500)
+    assert page.evaluate('document.documentElement.scrollWidth') == 360
+    # No word of a table is broken: what does not fit is scrolled to.
+    words = page.locator('thead th').evaluate_all(
+        """all => all.filter(e => e.clientWidth).map(e => {
+          const probe = document.createElement('span');
+          probe.style.cssText = 'position: absolute; width: min-content';
+          probe.textContent = e.textContent;
+          e.append(probe);
+          const needed = probe.offsetWidth;
+          probe.remove();
+          return e.clientWidth >= needed;
+        })"""
+    )
+    assert len(words) > 5
+    assert all(words)
+    header = page.locator('header').bounding_box()
+    assert header['height'] < 160
+
+
 def test_dark_and_light_differ(page, out):
     page.goto(from_disk(out / 'sub-02.html'))
     colours = []
@@ -181,7 +229,7 @@ def test_dark_and_light_differ(page, out):
 def test_group_sorts_filters_and_shows_markup_as_text(page, out):
     page.goto(from_disk(out / 'group_T1w.html'))
     page.wait_for_selector('html[data-ready=yes]')
-    names = '#body tr td:first-child'
+    names = '#body tr th'
     assert page.locator(names).all_inner_texts() == ['sub-01_ses-1', 'sub-01_ses-2', 'sub-02']
     age = page.locator('#columns button', has_text=re.compile('^age$'))
     age.click()
@@ -249,18 +297,17 @@ def test_outliers_are_coloured(page, tmp_path):
 def test_group_of_5000_opens_in_time(page, tmp_path):
     rows = [
         {
-            'participant_id': f'sub-{n:04}',
+            **{measure.name: 1 + n * 7919 % 1000 / 1000 for measure in MEASURES},
+            'participant_id': f'sub-{n // 2:04}',
             'session_id': f'ses-{n % 2}',
             'source': f'sub-{n // 2:04}_ses-{n % 2}',
             'problems': 'none',
-            'brain_mean': 100.0 + n % 17,
+            'control_correlation': 1.0,
             'lesion_volume_mm3': float(n * n % 9973),
-            'seconds': 60.0 + n % 13,
-            'registration_similarity': 0.7 + (n % 29) / 100,
         }
         for n in range(5000)
     ]
-    people = {f'sub-{n:04}': {'age': str(20 + n % 60)} for n in range(5000)}
+    people = {f'sub-{n:04}': {'age': str(20 + n % 60), 'sex': 'MF'[n % 2]} for n in range(2500)}
     path = tmp_path / 'group_T1w.html'
     path.write_text(render_group(rows, people, []))
     # The clock of the process, as the machine may be busy with others.
@@ -271,6 +318,8 @@ def test_group_of_5000_opens_in_time(page, tmp_path):
     measured = session.send('Performance.getMetrics')['metrics']
     spent = {metric['name']: metric['value'] for metric in measured}
     assert page.inner_text('#shown') == '1 to 100 of 5000'
+    assert page.locator('#boxes .plot').count() == len(MEASURES)
+    assert page.locator('#lines').is_visible()  # a line for each of 2,500
     busy = spent['TaskDuration'] if 'ThreadTime' not in spent else spent['ThreadTime']
     assert busy < 3, spent
 
@@ -319,16 +368,44 @@ def test_viewer_draws_and_its_switch_changes_the_picture(page, address):
     assert bright_part(after) > 0.05
     switch.click()
     page.wait_for_selector('.viewer[data-shown=before]')
-    assert switch.inner_text() == 'before'
+    assert switch.inner_text() == 'Show: after'
     before = pixels()
     assert before != after
     canvas.press('b')
     page.wait_for_selector('.viewer[data-shown=after]')
-    assert switch.inner_text() == 'after'
-    page.wait_for_selector('.viewer[data-shown=after]')
+    assert switch.inner_text() == 'Show: before'
     page.check('input[data-action=difference]')
     page.wait_for_selector('.viewer[data-shown="after difference"]')
     assert pixels() not in {before, after}
+
+
+def test_cross_hair_moves_by_the_keyboard_and_to_lesions(page, address):
+    page.goto(f'{address}sub-02.html')
+    page.wait_for_selector('.viewer[data-ready=yes]')
+    place = page.locator('.place')
+
+    def position() -> list[int]:
+        return [int(number) for number in re.findall(r'-?\d+', place.inner_text())]
+
+    lesion = page.locator('td.centre button').first
+    centre = [int(number) for number in lesion.inner_text().split(',')]
+    assert np.abs(np.subtract(position(), centre)).max() <= 1  # begins at the largest
+    canvas = page.locator('.viewer canvas')
+    begin = position()
+    moves = {
+        'ArrowLeft': (-1, 0, 0),
+        'PageUp': (0, 1, 0),
+        'PageDown': (0, -1, 0),
+        'ArrowUp': (0, 0, 1),
+        'ArrowDown': (0, 0, -1),
+    }
+    for key, step in moves.items():
+        earlier = position()
+        canvas.press(key)
+        assert tuple(np.sign(np.subtract(position(), earlier))) == step, key
+    lesion.focus()
+    page.keyboard.press('Enter')
+    assert position() == begin
 
 
 def test_viewer_reads_a_volume_when_it_is_to_be_seen(page, address):

@@ -3,6 +3,8 @@
 import http.client
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,8 @@ def folder(tmp_path):
     (root / 'inside.txt').symlink_to(root / 'sub-01.html')
     (tmp_path / 'secret.txt').write_text('secret')
     (root / 'outside.txt').symlink_to(tmp_path / 'secret.txt')
+    (root / 'loop.txt').symlink_to(root / 'loop.txt')
+    (root / 'elsewhere').symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / 'out-other').mkdir()
     (tmp_path / 'out-other/secret.txt').write_text('secret')
     return root
@@ -66,6 +70,34 @@ def test_file_is_sent_with_its_type(ask):
     assert ask('/inside.txt')[2] == b'<p>page</p>'
 
 
+def test_range_larger_than_the_file_gives_the_file(server):
+    connection = http.client.HTTPConnection('127.0.0.1', server.server_port, timeout=10)
+    wanted = f'bytes=0-{10**30},5-,-{10**30},' + ','.join(f'{n}-' for n in range(5000))
+    connection.request('GET', '/sub-01.html', headers={'Range': wanted})
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, b'<p>page</p>')
+    connection.close()
+
+
+def test_browser_that_leaves_early_is_no_error(server, folder, ask, capfd):
+    (folder / 'large.nii.gz').write_bytes(bytes(20_000_000))
+    request = f'GET /large.nii.gz HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n'
+    with socket.create_connection(('127.0.0.1', server.server_port), timeout=10) as stream:
+        stream.sendall(request.encode())
+        assert b' 200 ' in stream.recv(100)
+    assert ask('/sub-01.html')[0] == 200
+    time.sleep(0.2)
+    assert 'Traceback' not in capfd.readouterr().err
+
+
+def test_file_that_is_not_for_us_is_refused(ask, monkeypatch):
+    def refuse(*_args, **_options):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, 'open', refuse)
+    assert ask('/sub-01.html')[0] == 403
+
+
 def test_head_has_no_content(ask):
     status, headers, content = ask('/sub-01.html', method='HEAD')
     assert (status, headers['Content-Length'], content) == (200, '11', b'')
@@ -73,6 +105,10 @@ def test_head_has_no_content(ask):
 
 def test_root_leads_to_the_first_page(ask, folder):
     assert ask('/')[1]['Location'] == '/sub-01.html'
+    (folder / 'sub-00\r\nX-Evil: 1 .html').touch()
+    headers = ask('/')[1]
+    assert headers['Location'] == '/sub-00%0D%0AX-Evil%3A%201%20.html'
+    assert 'X-Evil' not in headers
     (folder / 'group_T1w.html').touch()
     assert ask('/')[1]['Location'] == '/group_T1w.html'
 
@@ -87,7 +123,15 @@ def test_root_leads_to_the_first_page(ask, folder):
         '/../out-other/secret.txt',
         '//etc/passwd',
         '/%2fetc/passwd',
+        '/%252e%252e/secret.txt',
+        '/..%5csecret.txt',
         '/outside.txt',
+        '/elsewhere/secret.txt',
+        '/loop.txt',
+        '/' + 'a' * 5000,
+        '/sub-01.html/',
+        '/sub-01.html/../../secret.txt',
+        '/%ff%fe',
         '/.bidsignore',
         '/sub-01/',
         '/sub-01.html%00',

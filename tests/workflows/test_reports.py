@@ -81,7 +81,7 @@ def test_every_participant_has_a_page_with_figures(out):
 
 def test_lesion_stands_where_it_was_drawn(out):
     number = '(-?[0-9]+)'
-    row = f'<td>1</td><td>{number}</td><td>{number}, {number}, {number}</td>'
+    row = f'<td>1</td><td>{number}</td><td class="centre">{number}, {number}, {number}</td>'
     volume, x, y, z = map(int, re.search(row, (out / 'sub-01.html').read_text()).groups())
     assert volume > 1000
     assert abs(x - 24) <= 2

@@ -15,4 +15,13 @@
       button.nextElementSibling.textContent = `shown: ${names[shown]}`;
     });
   }
+  // On paper nothing can be opened: tables are printed whole.
+  const closed = [];
+  window.addEventListener('beforeprint', () => {
+    for (const details of document.querySelectorAll('details:has(table):not([open])')) {
+      details.open = true;
+      closed.push(details);
+    }
+  });
+  window.addEventListener('afterprint', () => { for (const details of closed.splice(0)) details.open = false; });
 })();

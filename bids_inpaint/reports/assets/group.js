@@ -12,6 +12,11 @@
   const plain = (text) => String(text).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
   const titleOf = (m) => (m.unit ? `${m.title}, ${m.unit}` : m.title);
   const label = (row) => plain(row.source);
+  // Lines of a title, as plots are narrow and do not break them.
+  const lines = (text) => text.split(' ').reduce((all, word) => {
+    const last = all[all.length - 1];
+    return last !== undefined && last.length + word.length < 41 ? [...all.slice(0, -1), `${last} ${word}`] : [...all, word];
+  }, []).map(plain).join('<br>');
   const pageOf = (row) => (pages.has(row.participant_id) ? `${encodeURIComponent(row.participant_id)}.html#${encodeURIComponent(row.source)}` : null);
 
   function colours() {
@@ -25,7 +30,7 @@
     const axis = { color: c.ink, gridcolor: c.line, zerolinecolor: c.line, automargin: true };
     return {
       paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', font: { color: c.ink, size: 12 },
-      margin: { l: 50, r: 15, t: 30, b: 40 }, hovermode: 'closest', showlegend: false, ...extra,
+      margin: { l: 50, r: 15, t: 40, b: 40 }, hovermode: 'closest', showlegend: false, ...extra,
       xaxis: { ...axis, ...(extra.xaxis || {}) }, yaxis: { ...axis, ...(extra.yaxis || {}) },
     };
   }
@@ -77,7 +82,6 @@
         place.id = id;
         place.className = 'plot';
         place.setAttribute('role', 'img');
-        place.setAttribute('aria-label', `Distribution of: ${titleOf(m)}`);
         byId('boxes').append(place);
       }
       const rows = done.filter((row) => row[m.name] !== null);
@@ -86,7 +90,10 @@
       const kinds = values.map((value) => kindOf(value, m, box));
       const points = rows.map((row, index) => index).filter((index) => rows.length <= MANY || kinds[index] !== 'usual');
       const look = { usual: ['circle', c.point], outlier: ['diamond', c.odd], failed: ['x', c.bad] };
-      place.dataset.outliers = kinds.filter((kind) => kind !== 'usual').length;
+      const odd = rows.filter((row, index) => kinds[index] !== 'usual').map((row) => row.source);
+      place.dataset.outliers = odd.length;
+      const named = odd.length ? `; beyond limits or outliers: ${odd.slice(0, 10).join(', ')}${odd.length > 10 ? ' and more' : ''}` : '';
+      place.setAttribute('aria-label', `Distribution of ${titleOf(m)}${named}`);
       draw(place, [{
         type: 'box', name: '', x: [0], q1: [box.first], median: [box.middle], q3: [box.third],
         lowerfence: [box.low], upperfence: [box.high], hoverinfo: 'skip', width: 0.6,
@@ -100,7 +107,7 @@
           symbol: points.map((index) => look[kinds[index]][0]), color: points.map((index) => look[kinds[index]][1]),
         },
       }], {
-        title: { text: titleOf(m), font: { size: 12 } }, xaxis: { showticklabels: false, showgrid: false, zeroline: false, range: [-0.6, 0.6] },
+        title: { text: lines(titleOf(m)), font: { size: 12 } }, xaxis: { showticklabels: false, showgrid: false, zeroline: false, range: [-0.6, 0.6] },
         shapes: limitsOf(m).map((limit) => ({
           type: 'line', xref: 'paper', x0: 0, x1: 1, y0: limit, y1: limit, line: { dash: 'dash', width: 1.5, color: c.bad },
         })),
@@ -138,6 +145,7 @@
       yaxis: { title: { text: plain(up.title) }, type: y.numeric ? 'linear' : 'category' },
     });
     byId('scatter').dataset.points = rows.length;
+    byId('scatter').setAttribute('aria-label', `${up.title} against ${right.title}, ${rows.length} points`);
   }
 
   function drawLines() {
@@ -218,9 +226,11 @@
     byId('body').replaceChildren(...part.map((row) => {
       const line = document.createElement('tr');
       line.append(...shown.map((column) => {
-        const td = document.createElement('td');
+        const isName = column.name === 'source' && !column.person;
+        const td = document.createElement(isName ? 'th' : 'td');
+        if (isName) td.scope = 'row';
         const text = format(cell(row, column), column);
-        const page = column.name === 'source' && !column.person && pageOf(row);
+        const page = isName && pageOf(row);
         if (page) {
           const link = document.createElement('a');
           link.href = page;
@@ -256,6 +266,7 @@
     });
     th.append(button);
     byId('columns').append(th);
+    if (column === state.column) th.setAttribute('aria-sort', 'ascending');
   }
   byId('filter').addEventListener('input', () => { state.page = 0; fillTable(); });
   byId('back').addEventListener('click', () => { state.page -= 1; fillTable(); });
@@ -268,6 +279,7 @@
   drawAll();
   byId('up').addEventListener('change', () => { drawScatter(); drawLines(); });
   byId('right').addEventListener('change', drawScatter);
-  window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
+  // Paper is white, whatever the screen is.
+  for (const query of ['(prefers-color-scheme: dark)', 'print']) window.matchMedia(query).addEventListener('change', drawAll);
   document.documentElement.dataset.ready = 'yes';
 })();

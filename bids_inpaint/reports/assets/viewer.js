@@ -14,6 +14,9 @@
     mask: { colormap: 'red', opacity: 0.6, cal_min: 0.5, cal_max: 1 },
   };
   const OVERLAYS = ['difference', 'mask'];
+  const STEPS = { // of the cross-hair, voxels to the right, front and top
+    ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, 0, 1], ArrowDown: [0, 0, -1], PageUp: [0, 1, 0], PageDown: [0, -1, 0],
+  };
   const SCALED = { cal_min: 0, cal_max: 1.8 }; // units of the mean of the brain
 
   // A volume is read when it is first to be seen, and only what is seen is given to the viewer:
@@ -25,7 +28,7 @@
     find('.screen').hidden = false;
     const viewer = new niivue.Niivue({
       show3Dcrosshair: false, isResizeCanvas: true, dragAndDropEnabled: false, crosshairWidth: 0.5, backColor: [0, 0, 0, 1],
-      multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarLayout: niivue.MULTIPLANAR_TYPE.ROW,
+      multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarLayout: niivue.MULTIPLANAR_TYPE.AUTO,
       sliceType: niivue.SLICE_TYPE.MULTIPLANAR,
     });
     viewer.onLocationChange = (place) => {
@@ -74,12 +77,39 @@
       return last;
     };
 
+    // The volumes lie in the space of the template, as the centres of lesions do, if they are scaled.
+    const moveTo = (text) => {
+      viewer.scene.crosshairPos = viewer.mm2frac(text.split(',').map(Number));
+      viewer.drawScene();
+      viewer.createOnLocationChange();
+    };
     await draw();
+    const places = box.dataset.scaled ? box.closest('section').querySelectorAll('td.centre') : [];
+    if (places.length) moveTo(places[0].textContent);
+    for (const cell of places) {
+      const go = document.createElement('button');
+      go.type = 'button';
+      go.textContent = cell.textContent;
+      go.title = 'show in the viewer';
+      go.addEventListener('click', () => {
+        moveTo(go.textContent);
+        box.scrollIntoView({ block: 'center' });
+        canvas.focus({ preventScroll: true });
+      });
+      cell.replaceChildren(go);
+    }
+    canvas.addEventListener('keydown', (event) => {
+      const step = STEPS[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      viewer.moveCrosshairInVox(...step);
+    }, true);
     const button = find('[data-action=switch]');
     if (button) {
       const turn = () => {
-        const next = button.textContent === 'before' ? 'after' : 'before';
-        change('base', next, () => { button.textContent = next; });
+        const [shown, next] = [state.base, state.base === 'before' ? 'after' : 'before'];
+        change('base', next, () => { button.textContent = `Show: ${shown}`; });
       };
       button.hidden = false;
       button.addEventListener('click', turn);
