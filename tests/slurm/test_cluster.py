@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from same_derivatives import check_same
+from waiting import PATIENCE_S, wait_until
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -20,17 +20,7 @@ SCRIPT = ROOT / 'hpc/bids_inpaint.sbatch'
 TINY = (sys.executable, str(TESTS / 'tiny_app.py'))
 LIMITS = ('--nprocs=2', '--omp-nthreads=2')
 PLUGIN_PATH = ':'.join(map(str, (ROOT, TESTS, TESTS / 'slurm')))
-PATIENCE_S = 600  # for whatever is waited for: the machine may be busy
 pytestmark = pytest.mark.slurm
-
-
-def wait_until(done: Callable[[], object], what: Callable[[], str]) -> None:
-    """Wait until something is true; `what` tells why it is not."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what())
-        time.sleep(0.3)
 
 
 class Cluster:
