@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 600  # the machine may be busy
+PATIENCE_S = 1800  # the machine may be busy
 
 
 def wait_until(done: Callable[[], object], what: Callable[[], str]) -> None:

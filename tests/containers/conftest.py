@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from container_checks import CONFINED
+from waiting import PATIENCE_S
 
 TESTS = Path(__file__).parents[1]
 PODMAN = shutil.which('podman')
@@ -35,7 +36,7 @@ def podman(tmp_path_factory) -> Callable[..., 'subprocess.CompletedProcess[str]'
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=PATIENCE_S,
         )
 
     return run

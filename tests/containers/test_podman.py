@@ -1,6 +1,7 @@
 """The image, as Docker and podman run it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -61,6 +62,25 @@ def test_networks_are_those_of_the_program(podman, image):
     told = podman('run', '--rm', *CONFINED, '--entrypoint=python', image, '-c', code)
     names = {Path(path).name for path in told.stdout.split()} - {'__init__.py', '__pycache__'}
     assert names == {'blind', 'nonblind'}, told.stderr
+
+
+def test_a_change_of_code_leaves_the_dependencies_alone(podman, image, tmp_path):
+    for name in ('bids_inpaint', 'models', 'containers'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    files = ('Dockerfile', '.dockerignore', 'pyproject.toml', 'setup.py', 'README.md', 'LICENSE')
+    for name in (*files, 'NOTICE', 'requirements.lock', 'requirements-gpu.lock'):
+        shutil.copy(ROOT / name, tmp_path)
+    with (tmp_path / 'bids_inpaint/__init__.py').open('a') as changed:
+        changed.write('# changed\n')
+    built = podman('build', '--network=none', '--tag=bids_inpaint_changed', str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    layers = [
+        json.loads(podman('image', 'inspect', '--format={{json .RootFS.Layers}}', name).stdout)
+        for name in (image, 'bids_inpaint_changed')
+    ]
+    podman('rmi', 'bids_inpaint_changed')
+    assert layers[0][:2] == layers[1][:2]  # base and dependencies
+    assert layers[0][2] != layers[1][2]
 
 
 @pytest.mark.parametrize('step', ['at the start', 'in a step', 'while saving'])
