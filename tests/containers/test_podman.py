@@ -1,6 +1,7 @@
 """The image, as Docker and podman run it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def test_labels(podman, image):
     assert labels['version'] == __version__
     assert labels['title'] == 'bids_inpaint'
     assert labels['licenses'] == 'Apache-2.0'
-    assert len(labels['revision']) >= 7
+    assert re.fullmatch('[0-9a-f]{40}', labels['revision'])
 
 
 def test_version_without_anything(podman, image):

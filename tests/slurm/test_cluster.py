@@ -172,6 +172,18 @@ def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
     assert description['GeneratedBy'][0]['Container']['Type'] == 'singularity'
 
 
+def test_a_task_that_is_asked_to_end(cluster, submit, tmp_path):
+    (tmp_path / 'scratch').mkdir()
+    submit('1', TINY_WAIT=f'{tmp_path}/never', SCRATCH=f'{tmp_path}/scratch')
+    wait_for_log(tmp_path, 'denoise\n', 1)
+    # As at a time limit: the script alone is told.
+    cluster('exec', 'scancel', '--batch', '--signal=TERM', '--name=bids_inpaint')
+    cluster.wait()
+    assert 'sub-01 ended with status 143' in logs(tmp_path)
+    assert list((tmp_path / 'scratch').iterdir()) == []
+    assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
+
+
 def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
     submit('1-2', TINY_WAIT=f'{tmp_path}/go')
     wait_for_log(tmp_path, 'denoise\n', 2)
