@@ -60,15 +60,16 @@ def tiny_line(sif, folder) -> Callable[..., list[str]]:
         *('python', '/tests/containers/make_data.py', '/tiny'),
     )
     assert made.returncode == 0, made.stderr
-    (folder / 'out').mkdir()
-    (folder / 'out').chmod(0o777)
+    for name in ('out', 'work'):
+        (folder / name).mkdir()
+        (folder / name).chmod(0o777)
     binds = f'{TESTS}:/tests:ro,{folder}/data:/data:ro,{folder}/models:/models:ro'
 
     def make(*options: str) -> list[str]:
         return [
-            *('exec', *options, '-B', f'{binds},{folder}/out:/out', sif),
+            *('exec', *options, '-B', f'{binds},{folder}/out:/out,{folder}/work:/work', sif),
             *('python', '/tests/tiny_app.py', '/data', '/out', 'participant'),
-            *('--models=/models', '--nprocs=2', '-w', '/tmp/work'),  # noqa: S108 - of the image
+            *('--models=/models', '--nprocs=2', '--work-dir=/work'),
         ]
 
     return make
