@@ -36,11 +36,16 @@ def _files(root: Path, subjects: list[str]) -> list[Path]:
 
 
 def _stripped(path: Path) -> Any:
-    """Content of a sidecar, without what tells of one run only."""
+    """Content of a sidecar, without what tells of one run only.
+
+    Of numbers nine digits: the last bit of a correlation depends on where arrays lie in memory.
+    """
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: strip(one) for name, one in value.items() if name not in _OF_ONE_RUN}
+        if isinstance(value, float):
+            return float(f'{value:.9g}')
         return [strip(one) for one in value] if isinstance(value, list) else value
 
     return strip(json.loads(path.read_text()))
