@@ -39,6 +39,8 @@ def test_wheel_brings_program_networks_and_console_script(tmp_path):
     )
     found = _run(sys.executable, '-c', code, env=environment, cwd=tmp_path)
     assert found.stdout.split() == [str(site / 'bids_inpaint' / 'models'), 'blind'], found.stderr
+    networks = {path.parent.name for path in site.rglob('weights.npz')}
+    assert networks == {'blind', 'nonblind'}  # no candidates
 
 
 def test_run_py_is_the_console_script():

@@ -5,6 +5,7 @@ denoising, bias field and network are replaced by what is known to be true of th
 is the program itself. As a program, `python tiny_app.py <arguments of the app>` runs it so:
 
 TINY_SLEEP   seconds that denoising takes
+TINY_WAIT    file that denoising waits for
 TINY_KILL    number of voxels of the image on which denoising is killed, as for want of memory
 TINY_GREED   memory that denoising takes, in MB
 """
@@ -103,10 +104,12 @@ def register(t1w: Volume, *, random_seed: int) -> Registration:  # noqa: ARG001 
 
 
 def denoise(t1w: Volume, mask: NDArray[np.bool_]) -> Volume:  # noqa: ARG001 - as the true one
-    """Stand in for denoising: slow, or killed, where that is asked for."""
+    """Stand in for denoising: slow, or killed, or waiting, where that is asked for."""
     greed = bytearray(int(os.environ.get('TINY_GREED', '0')) * 1_000_000)
     greed[::4096] = b'x' * len(greed[::4096])
     time.sleep(float(os.environ.get('TINY_SLEEP', '0')))
+    while not Path(os.environ.get('TINY_WAIT', '/')).exists():
+        time.sleep(0.1)
     if os.environ.get('TINY_KILL') == str(t1w.data.size):
         os.kill(os.getpid(), signal.SIGKILL)
     return t1w

@@ -180,7 +180,10 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
         '--nprocs', type=one_up, metavar='N', help='CPUs (default: all that may be used)'
     )
     group.add_argument(
-        '--omp-nthreads', type=one_up, metavar='N', help='threads of one step (default: at most 8)'
+        '--omp-nthreads',
+        type=one_up,
+        metavar='N',
+        help='threads of the network; other steps take one (default: at most 8)',
     )
     group.add_argument(
         '--mem',

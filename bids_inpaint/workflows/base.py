@@ -107,7 +107,6 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
     inputnode = pe.Node(IdentityInterface(['t1w']), name='inputnode')
     inputnode.inputs.t1w = str(scan.t1w)
     preprocess_wf = init_preprocess_wf(
-        omp_nthreads=settings.omp_nthreads,
         random_seed=settings.random_seed,
         given_mask=given_mask,
     )

@@ -59,7 +59,6 @@ class GivenMask:
 
 def init_preprocess_wf(
     *,
-    omp_nthreads: int,
     random_seed: int,
     given_mask: GivenMask | None = None,
     name: str = 'preprocess_wf',
@@ -71,8 +70,6 @@ def init_preprocess_wf(
 
     Parameters
     ----------
-    omp_nthreads : int
-        Threads of one step.
     random_seed : int
         Of the registration.
     given_mask : GivenMask, optional
@@ -115,11 +112,11 @@ def init_preprocess_wf(
     outputnode = pe.Node(IdentityInterface(outputs), name='outputnode')
 
     conform = _node(Conform(), 'conform')
-    register = _node(Register(random_seed=random_seed), 'register', omp_nthreads)
-    denoise = _node(Denoise(), 'denoise', omp_nthreads)
+    register = _node(Register(random_seed=random_seed), 'register')
+    denoise = _node(Denoise(), 'denoise')
     to_template = _node(ToTemplate(), 'to_template')
     brain_mask = _node(BrainMask(), 'brain_mask')
-    bias_field = _node(BiasField(), 'bias_field', omp_nthreads)
+    bias_field = _node(BiasField(), 'bias_field')
     normalise = _node(Normalise(), 'normalise')
     steps = [conform, register, denoise, to_template, brain_mask, bias_field, normalise]
     if given_mask:
@@ -188,6 +185,6 @@ _OUTPUTS = [
 ]
 
 
-def _node(interface: object, name: str, n_procs: int = 1) -> pe.Node:
+def _node(interface: object, name: str) -> pe.Node:
     """Make a node that tells the scheduler what it needs."""
-    return pe.Node(interface, name=name, n_procs=n_procs, mem_gb=_MEMORY_GB[name])
+    return pe.Node(interface, name=name, mem_gb=_MEMORY_GB[name])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nipype.pipeline import engine as pe
@@ -19,7 +20,9 @@ LOGGER = logging.getLogger(__name__)
 
 _MB_PER_GB = 1000
 _MEMORY_MARGIN = 1.25  # what was measured of a step varies with the image
-_STATE = re.compile(r'\bJobState=(\w+)')
+# A job is a Python of its own, and loads the libraries that the step is written in.
+_LEAST_MB = 500
+_FIELD = re.compile(r'\b(JobState|MinMemoryNode|StdErr)=(\S+)')
 
 
 class SlurmPlugin(SLURMPlugin):
@@ -64,7 +67,7 @@ class SlurmPlugin(SLURMPlugin):
         """
         result: dict[str, Any] | None = super()._get_result(taskid)
         if result and isinstance(result['traceback'], str):
-            state = job_state(taskid)
+            state = job_end(taskid)
             LOGGER.error('SLURM job %d ended without a result: %s', taskid, state)
             result['traceback'] = [
                 *result['traceback'].splitlines(keepends=True),
@@ -99,14 +102,31 @@ def resource_arguments(mem_gb: float, n_procs: int) -> str:
 
     """
     megabytes = math.ceil(mem_gb * _MEMORY_MARGIN * _MB_PER_GB)
-    return f'--mem={megabytes}M --cpus-per-task={n_procs}'
+    return f'--mem={max(megabytes, _LEAST_MB)}M --cpus-per-task={n_procs}'
 
 
-def job_state(job: int) -> str:
-    """Ask SLURM for the state of a job: 'NODE_FAIL', 'TIMEOUT', 'OUT_OF_MEMORY', ..."""
-    told = _command('scontrol', '--oneliner', 'show', 'job', str(job))
-    state = _STATE.search(told)
-    return state[1] if state else 'SLURM knows nothing of it any more'
+def job_end(job: int) -> str:
+    """Ask SLURM how a job ended: its state, the memory it had, and the last line that it wrote.
+
+    The state is 'NODE_FAIL', 'TIMEOUT', 'OUT_OF_MEMORY', ...; of a job that is killed for memory
+    it may be 'FAILED', and only the last line tells.
+    """
+    told = dict(_FIELD.findall(_command('scontrol', '--oneliner', 'show', 'job', str(job))))
+    if 'JobState' not in told:
+        return 'SLURM knows nothing of it any more'
+    end = told['JobState']
+    if 'MinMemoryNode' in told:
+        end += f', had {told["MinMemoryNode"]} of memory'
+    last = _last_line(Path(told.get('StdErr', '/dev/null')))
+    return f'{end}, wrote last: {last}' if last else end
+
+
+def _last_line(path: Path) -> str:
+    """Last line of a text file that is not empty; nothing if it cannot be read."""
+    try:
+        return path.read_text(errors='replace').strip().rpartition('\n')[2]
+    except OSError:
+        return ''
 
 
 def _command(name: str, *arguments: str) -> str:

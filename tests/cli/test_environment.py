@@ -76,7 +76,7 @@ def test_libraries_are_quiet_and_know_their_threads(settings, tmp_path):
     assert environ['NO_ET'] == '1'
     assert environ['TF_CPP_MIN_LOG_LEVEL'] == '2'
     assert environ['OMP_NUM_THREADS'] == '3'
-    assert environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] == '3'
+    assert environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] == '1'  # or results would vary
 
 
 def test_level_of_tensorflow_that_was_chosen_is_kept(settings, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from container_checks import CONFINED
+from waiting import PATIENCE_S
 
 TESTS = Path(__file__).parents[1]
 PODMAN = shutil.which('podman')
@@ -35,7 +36,7 @@ def podman(tmp_path_factory) -> Callable[..., 'subprocess.CompletedProcess[str]'
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=PATIENCE_S,
         )
 
     return run
@@ -80,14 +81,18 @@ def tiny_line(tiny, out, image) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def started(podman) -> Iterator[Callable[..., tuple[str, 'subprocess.Popen[str]']]]:
-    """Start a container: `name, process = started(line)`; removed at the end."""
+def started(
+    podman, tmp_path
+) -> Iterator[Callable[..., tuple[str, 'subprocess.Popen[str]', Path]]]:
+    """Start a container: `name, process, log = started(line)`; removed at the end."""
     names = []
 
-    def start(line: list[str]) -> tuple[str, 'subprocess.Popen[str]']:
+    def start(line: list[str]) -> tuple[str, 'subprocess.Popen[str]', Path]:
         names.append(f'bids_inpaint_{uuid.uuid4().hex[:8]}')
         command = [str(PODMAN), line[0], f'--name={names[-1]}', *line[1:]]
-        return names[-1], subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        log = tmp_path / f'{names[-1]}.log'
+        with log.open('w') as stderr:
+            return names[-1], subprocess.Popen(command, stderr=stderr, text=True), log
 
     yield start
     for name in names:

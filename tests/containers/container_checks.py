@@ -1,7 +1,6 @@
 """What tests of containers share."""
 
 import json
-import time
 from pathlib import Path
 
 import nibabel as nb
@@ -16,17 +15,6 @@ CONFINED = (
     '--cap-drop=all',
     '--security-opt=no-new-privileges',
 )
-
-
-def wait_for(folder: Path, pattern: str) -> Path:
-    """Wait for a file, at most a minute."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = next(folder.rglob(pattern), None)
-        if found:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(pattern)
 
 
 def check_whole(out: Path) -> list[str]:

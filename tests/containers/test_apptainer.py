@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from container_checks import check_whole
+from waiting import PATIENCE_S
 
 from bids_inpaint import __version__
 
@@ -33,7 +34,13 @@ def apptainer(*arguments: str, **options: object) -> 'subprocess.CompletedProces
     environ = {**os.environ, 'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE'}
     environ['TMPDIR'] = '/tmp'  # noqa: S108 - any user may write there
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environ, timeout=600, **options
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+        timeout=PATIENCE_S,
+        **options,
     )
 
 
@@ -53,15 +60,16 @@ def tiny_line(sif, folder) -> Callable[..., list[str]]:
         *('python', '/tests/containers/make_data.py', '/tiny'),
     )
     assert made.returncode == 0, made.stderr
-    (folder / 'out').mkdir()
-    (folder / 'out').chmod(0o777)
+    for name in ('out', 'work'):
+        (folder / name).mkdir()
+        (folder / name).chmod(0o777)
     binds = f'{TESTS}:/tests:ro,{folder}/data:/data:ro,{folder}/models:/models:ro'
 
     def make(*options: str) -> list[str]:
         return [
-            *('exec', *options, '-B', f'{binds},{folder}/out:/out', sif),
+            *('exec', *options, '-B', f'{binds},{folder}/out:/out,{folder}/work:/work', sif),
             *('python', '/tests/tiny_app.py', '/data', '/out', 'participant'),
-            *('--models=/models', '--nprocs=2', '-w', '/tmp/work'),  # noqa: S108 - of the image
+            *('--models=/models', '--nprocs=2', '--work-dir=/work'),
         ]
 
     return make
@@ -82,17 +90,37 @@ def test_its_own_test(sif):
     assert tested.returncode == 0, tested.stderr
 
 
-@pytest.mark.parametrize('user', ['root', 'nobody'])
-def test_any_user_with_a_foreign_folder(tiny_line, folder, user):
-    number = pwd.getpwnam(user).pw_uid
-    result = apptainer(
-        *tiny_line('--containall'), cwd='/', user=number, group=number, extra_groups=[]
-    )
-    assert result.returncode == 0, result.stderr
-    assert check_whole(folder / 'out') == ['sub-01', 'sub-02']
-    assert {path.stat().st_uid for path in (folder / 'out').rglob('*')} == {number}
+def run_as(user: str, line: list[str], out: Path) -> None:
+    """Run the tiny app as a user, from a folder not theirs, and check what it wrote."""
+    entry = pwd.getpwnam(user)
+    ran = apptainer(*line, cwd='/', user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
+    assert ran.returncode == 0, ran.stderr
+    assert check_whole(out) == ['sub-01', 'sub-02']
+    assert {path.stat().st_uid for path in out.rglob('*')} == {entry.pw_uid}
+
+
+def test_root_with_nothing_of_the_host(tiny_line, folder):
+    run_as('root', tiny_line('--containall'), folder / 'out')
     fields = json.loads((folder / 'out/dataset_description.json').read_text())
     assert fields['GeneratedBy'][0]['Container'] == {
         'Type': 'singularity',
         'Tag': f'bids_inpaint:{__version__}-cpu',
     }
+
+
+def test_a_plain_user_with_a_home_of_the_host(tiny_line, folder):
+    home = folder / 'home'
+    spoilt = {
+        '.config/matplotlib/matplotlibrc': 'backend: none of these\n',
+        '.nipype/nipype.cfg': '[execution]\nstop_on_first_crash = perhaps\n',
+        '.keras/keras.json': '{"backend": "none of these"}',
+        '.local/lib/python3.11/site-packages/numpy/__init__.py': 'raise ImportError\n',
+    }
+    for name, text in spoilt.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    entry = pwd.getpwnam('nobody')
+    for path in [home, *home.rglob('*')]:
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+    run_as('nobody', tiny_line(f'--home={home}'), folder / 'out')
+    assert {str(path.relative_to(home)) for path in home.rglob('*') if path.is_file()} == {*spoilt}

@@ -1,8 +1,12 @@
-"""Makes every Python of a job of nipype's SLURM plugin the tiny app; found through PYTHONPATH."""
+"""Makes a Python of a job of nipype's SLURM plugin the tiny app; found through PYTHONPATH.
+
+Steps that save a file are not replaced: they load, and need, what they do in truth.
+"""
 
 import sys
 
-if any('batch' in argument for argument in sys.argv) or 'batch' in ' '.join(sys.orig_argv):
+_script = ' '.join(sys.orig_argv)
+if '/batch/' in _script and 'derivatives_wf_ds_' not in _script:
     import tiny_app
 
     tiny_app.replace_all()

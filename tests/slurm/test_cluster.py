@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from same_derivatives import check_same
+from waiting import PATIENCE_S, wait_until
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -39,7 +40,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=PATIENCE_S,
         )
 
     def command(self, operation: str, *arguments: str) -> list[str]:
@@ -52,27 +53,30 @@ class Cluster:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
 
+    def queue(self) -> str:
+        """Tell of the jobs that are not finished."""
+        asked = self.run('exec', 'squeue', '--noheader', '--format=%j %T %N')
+        return asked.stdout if not asked.returncode else 'no answer'
+
     def node_of(self, job_name: str) -> str:
-        """Wait until a job runs, at most three minutes; tell where."""
-        queue = ('exec', 'squeue', '--noheader', '--states=RUNNING', '--format=%j %N')
-        deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
-            for line in self.run(*queue).stdout.splitlines():
-                name, node = line.split()
-                if name.startswith(job_name):
-                    return node
-            time.sleep(0.5)
-        raise TimeoutError(self('exec', 'squeue'))
+        """Wait until a job runs; tell where."""
+        job = re.compile(rf'^{re.escape(job_name)}\S* RUNNING (\S+)$', re.MULTILINE)
+        wait_until(lambda: job.search(self.queue()), self.queue)
+        return job.search(self.queue())[1]
 
     def wait(self) -> None:
-        """Wait until no job is left, at most five minutes."""
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
-            asked = self.run('exec', 'squeue', '--noheader')
-            if not asked.returncode and not asked.stdout.strip():
-                return
-            time.sleep(1)
-        raise TimeoutError(self('exec', 'squeue'))
+        """Wait until no job is left."""
+        wait_until(lambda: not self.queue().strip(), self.queue)
+
+    def wait_for_nodes(self) -> None:
+        """Wait until both nodes are at work again."""
+        idle = ('exec', 'sinfo', '--noheader', '--Node', '--states=idle', '--format=%N %T')
+
+        def are_idle() -> bool:
+            lines = self.run(*idle).stdout.split('\n')
+            return {'n1 idle', 'n2 idle'} <= set(lines)
+
+        wait_until(are_idle, lambda: self.run('exec', 'sinfo', '--Node', '--long').stdout)
 
 
 @pytest.fixture(scope='module')
@@ -88,25 +92,20 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope='module')
 def tiny(tmp_path_factory) -> Path:
-    """Folder with `data` of six participants, `models`, and `local`, made on this machine."""
+    """Folder with `data` of three participants, `models`, and `local`, made on this machine."""
     folder = tmp_path_factory.mktemp('tiny')
     environ = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    make = [sys.executable, TESTS / 'containers/make_data.py', folder, '6']
+    make = [sys.executable, TESTS / 'containers/make_data.py', folder, '3']
     subprocess.run(make, check=True, env=environ)
-    folders = [f'{folder}/data', f'{folder}/local', 'participant']
-    options = [
-        f'--models={folder}/models',
-        f'--bids-database-dir={folder}/db',
-        '-w',
-        f'{folder}/w',
-    ]
+    folders = [f'{folder}/data', f'{folder}/local', 'participant', '-w', f'{folder}/w']
+    options = [f'--models={folder}/models', f'--bids-database-dir={folder}/db']
     subprocess.run([*TINY, *folders, *options, *LIMITS], check=True, env=environ)
     return folder
 
 
 @pytest.fixture
 def submit(cluster, tiny, tmp_path) -> Callable[..., None]:
-    """Submit the array script for some participants: `submit('1-6', TINY_SLEEP='5')`."""
+    """Submit the array script for some participants: `submit('1-3', TINY_WAIT='go')`."""
 
     def submit_array(array: str, **environ: str) -> None:
         arguments = ('--mem=1500M', f'--array={array}', f'--chdir={tmp_path}', str(SCRIPT))
@@ -129,47 +128,32 @@ def logs(folder: Path) -> str:
 
 
 def wait_for_log(folder: Path, text: str, count: int) -> None:
-    """Wait until the logs have a text so often, at most two minutes."""
-    deadline = time.monotonic() + 120
-    while logs(folder).count(text) < count:
-        if time.monotonic() > deadline:
-            raise TimeoutError(logs(folder))
-        time.sleep(0.2)
+    """Wait until the logs have a text so often."""
+    wait_until(lambda: logs(folder).count(text) >= count, lambda: logs(folder))
 
 
-def check_same(out: Path, local: Path, participants: int) -> None:
-    """Compare every image and transform with that of the local run."""
-    names = [path.relative_to(out) for path in out.glob('sub-*/**/anat/*')]
-    files = [name for name in names if name.suffix != '.json']
-    assert len({name.parts[0] for name in files}) == participants
-    assert len(files) == participants * len(list(local.glob('sub-01/anat/*[!n]')))
-    for name in files:
-        assert (out / name).read_bytes() == (local / name).read_bytes(), name
+def node_of(folder: Path, subject: str) -> str:
+    """Tell on which node a participant was begun."""
+    return re.search(rf'{subject} on (\w+), attempt', logs(folder))[1]
 
 
 def test_an_array_gives_what_one_machine_gives_and_may_be_submitted_again(
     cluster, submit, tiny, tmp_path
 ):
-    submit('1-6')
+    submit('1-3')
     cluster.wait()
-    assert logs(tmp_path).count('ended with status 0') == 6, logs(tmp_path)
-    check_same(tmp_path / 'out', tiny / 'local', 6)
+    assert logs(tmp_path).count('ended with status 0') == 3, logs(tmp_path)
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02', 'sub-03'])
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob('out/sub-*/anat/*')}
     next(tmp_path.glob('out/sub-02/anat/*_mask.nii.gz')).unlink()
-    submit('1-2')
+    submit('1-3', AFTER='1')
     cluster.wait()
+    assert logs(tmp_path).count('1 of 1 T1w images are left to do') == 3 + 1
     assert logs(tmp_path).count('0 of 1 T1w images are left to do') == 1
-    assert logs(tmp_path).count('1 of 1 T1w images are left to do') == 7
-    check_same(tmp_path / 'out', tiny / 'local', 6)
+    assert 'participants.tsv has no participant number 4' in logs(tmp_path)
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02', 'sub-03'])
     same = {path for path, written in times.items() if path.stat().st_mtime_ns == written}
-    assert {path.parts[-3] for path in same} == {f'sub-0{n}' for n in (1, 3, 4, 5, 6)}
-
-
-def test_an_array_may_begin_after_a_participant(cluster, submit, tmp_path):
-    submit('1-2', AFTER='5')
-    cluster.wait()
-    assert logs(tmp_path).count('sub-06 ended with status 0') == 1, logs(tmp_path)
-    assert 'participants.tsv has no participant number 7' in logs(tmp_path)
+    assert {path.parts[-3] for path in same} == {'sub-01', 'sub-03'}
 
 
 def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
@@ -183,71 +167,90 @@ def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
     submit('1-2', RUN=f'{run} python /tests/tiny_app.py', **drop)
     cluster.wait()
     assert logs(tmp_path).count('ended with status 0') == 2, logs(tmp_path)
-    check_same(tmp_path / 'out', tiny / 'local', 2)
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02'])
     description = json.loads((tmp_path / 'out/dataset_description.json').read_text())
     assert description['GeneratedBy'][0]['Container']['Type'] == 'singularity'
 
 
-def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
-    submit('1-2', TINY_SLEEP='5')
-    wait_for_log(tmp_path, 'denoise\n', 2)
-    cluster('kill', 'n2')
-    time.sleep(12)
-    cluster('start', 'n2')
+def test_a_task_that_is_asked_to_end(cluster, submit, tmp_path):
+    (tmp_path / 'scratch').mkdir()
+    submit('1', TINY_WAIT=f'{tmp_path}/never', SCRATCH=f'{tmp_path}/scratch')
+    wait_for_log(tmp_path, 'denoise\n', 1)
+    # As at a time limit: the script alone is told.
+    cluster('exec', 'scancel', '--batch', '--signal=TERM', '--name=bids_inpaint')
     cluster.wait()
+    assert 'sub-01 ended with status 143' in logs(tmp_path)
+    assert list((tmp_path / 'scratch').iterdir()) == []
+    assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
+
+
+def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
+    submit('1-2', TINY_WAIT=f'{tmp_path}/go')
+    wait_for_log(tmp_path, 'denoise\n', 2)
+    lost = node_of(tmp_path, 'sub-02')
+    assert node_of(tmp_path, 'sub-01') != lost
+    cluster('kill', lost)
+    (tmp_path / 'go').touch()
+    cluster.wait()
+    cluster('start', lost)
+    cluster.wait_for_nodes()
     assert logs(tmp_path).count('ended with status 0') == 2, logs(tmp_path)
-    assert '_1\n' in logs(tmp_path)  # the second attempt
-    check_same(tmp_path / 'out', tiny / 'local', 2)
+    assert re.search(r'sub-02 on \w+, attempt \d+_1\n', logs(tmp_path)), logs(tmp_path)
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02'])
 
 
 def test_a_node_that_is_cut_off_goes_on_writing(cluster, submit, tiny, tmp_path):
-    submit('1-2', TINY_SLEEP='25')
+    submit('2', TINY_WAIT=f'{tmp_path}/go')
+    wait_for_log(tmp_path, 'denoise\n', 1)
+    lost = node_of(tmp_path, 'sub-02')
+    cluster('cut', lost)
     wait_for_log(tmp_path, 'denoise\n', 2)
-    cluster('cut', 'n2')
-    time.sleep(30)
-    cluster('heal', 'n2')
+    (tmp_path / 'go').touch()  # both attempts go on, and write the same files
+    wait_for_log(tmp_path, 'ended with status 0', 2)
     cluster.wait()
-    check_same(tmp_path / 'out', tiny / 'local', 2)
+    cluster('heal', lost)
+    cluster.wait_for_nodes()
+    begun = re.findall(r'sub-02 on (\w+), attempt \d+_(\d)\n', logs(tmp_path))
+    assert begun == [(lost, '0'), ('n2' if lost == 'n1' else 'n1', '1')]
+    assert logs(tmp_path).count('1 of 1 T1w images are left to do') == 2
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-02'])
     assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
 
 
 @pytest.fixture
 def plugin_line(tiny, tmp_path) -> list[str]:
-    """Command line of a run by the plugin, for one participant."""
+    """Command line of a run by the plugin, for one participant, by a user without a name."""
     arguments = '{plugin: SLURM, plugin_args: {sbatch_args: --no-requeue}}'
     (tmp_path / 'plugin.yml').write_text(arguments)
     return [
+        *('env', '--unset=LOGNAME', '--unset=USER'),
         *(*TINY, f'{tiny}/data', f'{tmp_path}/out', 'participant', f'--work-dir={tmp_path}/w'),
         *(f'--models={tiny}/models', f'--use-plugin={tmp_path}/plugin.yml', *LIMITS),
         '--participant-label=01',
     ]
 
 
-def test_the_plugin_gives_what_one_machine_gives_also_without_logname(
-    cluster, plugin_line, tiny, tmp_path
-):
-    nameless = ('env', '--unset=LOGNAME', '--unset=USER')
-    cluster('exec', *nameless, *plugin_line, PYTHONPATH=PLUGIN_PATH)
-    check_same(tmp_path / 'out', tiny / 'local', 1)
-    assert '.uid0 ' in (cluster.folder / 'log/jobcomp.log').read_text()  # names of the jobs
-
-
-def test_the_plugin_tells_of_a_job_that_is_lost_with_its_node_and_goes_on(
+def test_the_plugin_tells_of_a_lost_job_and_then_gives_what_one_machine_gives(
     cluster, plugin_line, tiny, tmp_path
 ):
     running = subprocess.Popen(
         cluster.command('exec', *plugin_line),
-        env={**os.environ, 'PYTHONPATH': PLUGIN_PATH, 'TINY_SLEEP': '600'},
+        env={**os.environ, 'PYTHONPATH': PLUGIN_PATH, 'TINY_WAIT': f'{tmp_path}/never'},
         stderr=subprocess.PIPE,
         text=True,
     )
     node = cluster.node_of('denoise.')
     cluster('kill', node)
-    told = running.communicate(timeout=180)[1]
+    told = running.communicate(timeout=PATIENCE_S)[1]
     cluster('start', node)
+    cluster.wait_for_nodes()
     assert running.returncode == 1, told
     assert re.search(r'SLURM job \d+ ended without a result: NODE_FAIL', told), told
     assert '1 of 1 T1w images failed' in told
     assert 'TypeError' not in told
     cluster('exec', *plugin_line, PYTHONPATH=PLUGIN_PATH)
-    check_same(tmp_path / 'out', tiny / 'local', 1)
+    check_same(tmp_path / 'out', tiny / 'local', ['sub-01'])
+    jobs = (cluster.folder / 'log/jobcomp.log').read_text()
+    # Names, CPUs and memory, as SLURM saw them.
+    assert re.search(r'Name=to_template\.\S+\.uid0 .* ProcCnt=1 .*Tres=cpu=1,mem=', jobs), jobs
+    assert re.search(r'Name=network\.\S+\.uid0 .* ProcCnt=2 .*Tres=cpu=2,mem=2500M', jobs), jobs

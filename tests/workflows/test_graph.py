@@ -198,7 +198,7 @@ def test_scheduler_is_told_threads_and_memory(build):
     nodes, _ = build()
     threads = {node.name: node.n_procs for node in nodes.values()}
     heavy = {name for name, count in threads.items() if count == 3}
-    assert heavy == {'register', 'denoise', 'bias_field', 'network'}
+    assert heavy == {'network'}
     assert {count for name, count in threads.items() if name not in heavy} == {1}
     for node in nodes.values():
         if not node.run_without_submitting:

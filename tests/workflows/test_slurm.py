@@ -14,7 +14,7 @@ from bids_inpaint.errors import Terminated
 from bids_inpaint.workflows import execute
 from bids_inpaint.workflows.base import scan_wf_name
 from bids_inpaint.workflows.failures import find_failures
-from bids_inpaint.workflows.slurm import SlurmPlugin, job_state, resource_arguments
+from bids_inpaint.workflows.slurm import SlurmPlugin, job_end, resource_arguments
 
 SOURCE = 'sub-01/anat/sub-01_T1w.nii.gz'
 
@@ -118,11 +118,21 @@ def test_a_run_that_is_ended_while_it_submits_notes_the_job_first(commands):
 
 @pytest.mark.usefixtures('commands')
 def test_a_state_that_nobody_knows(monkeypatch):
-    assert job_state(7) == 'NODE_FAIL'
+    assert job_end(7) == 'NODE_FAIL'
     monkeypatch.setenv('PATH', '')
-    assert 'knows nothing' in job_state(7)
+    assert 'knows nothing' in job_end(7)
 
 
-@pytest.mark.parametrize(('mem_gb', 'text'), [(0.2, '250M'), (4.0, '5000M')])
+def test_a_job_that_was_killed_for_memory(commands):
+    (commands / 'job.out').write_text('begun\nerror: Exceeded job memory limit\n\n')
+    told = f'JobId=7 JobState=FAILED MinMemoryNode=500M StdErr={commands}/job.out StdIn=/dev/null'
+    (commands / 'scontrol').write_text(f'#!/bin/bash\necho "{told}"\n')
+    last = 'error: Exceeded job memory limit'
+    assert job_end(7) == f'FAILED, had 500M of memory, wrote last: {last}'
+    (commands / 'job.out').unlink()
+    assert job_end(7) == 'FAILED, had 500M of memory'
+
+
+@pytest.mark.parametrize(('mem_gb', 'text'), [(0.2, '500M'), (4.0, '5000M')])
 def test_resources(mem_gb, text):
     assert resource_arguments(mem_gb, 1) == f'--mem={text} --cpus-per-task=1'
