@@ -55,8 +55,8 @@ def test_a_given_mask_is_filled_better_and_nothing_else_changes(demo):
     run_app(demo, 'filled', '--lesion-mask', 'required', '--derivatives', masks, '--no-lesion-map')
     product = demo / 'filled/sub-01/anat/sub-01_desc-inpainted_T1w.nii.gz'
     change = measure_participant(product, demo / 'bids', demo / 'truth')
-    # Lesions that hide the border of a ventricle are filled too darkly (docs/results.md).
-    assert change.lesion_error <= 0.8
+    # Where a mask hides the border of a ventricle, that is filled too darkly (docs/results.md).
+    assert change.lesion_error <= 0.4
     assert change.unchanged_outside == 1
 
 

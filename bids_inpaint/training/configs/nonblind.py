@@ -2,7 +2,6 @@
 
 from bids_inpaint.network.config import WHITE_MATTER, UNetConfig
 from bids_inpaint.training.configs import Stage, TrainingConfig
-from bids_inpaint.training.lesions import LesionConfig
 
 
 def get_config() -> TrainingConfig:
@@ -14,6 +13,5 @@ def get_config() -> TrainingConfig:
     return TrainingConfig(
         task='nonblind',
         architecture=UNetConfig(filters=32, hidden_base=WHITE_MATTER),
-        lesions=LesionConfig(hidden_margin_vox=(0, 0)),
-        stages=(Stage(until=6000, crop_vox=96, lesion_weight=100.0),),
+        stages=(Stage(until=7500, crop_vox=96, lesion_weight=100.0),),
     )
