@@ -40,13 +40,18 @@ def ventricular_fluid(t1w: NDArray[np.float32], maps: Template) -> NDArray[np.bo
         the image. Empty if the image shows no grey matter.
 
     """
-    tissue = maps.grey_matter + maps.white_matter
-    fluid = ndimage.binary_erosion(maps.brain_mask & (tissue < _MOST_TISSUE))
-    fluid &= _deep(maps.brain_mask)
+    fluid = ventricles_of(maps)
     grey = t1w[(maps.grey_matter > _SURE_GREY) & (t1w > 0)]
     if not grey.size:
         return np.zeros(t1w.shape, bool)
     return np.asarray(fluid & (t1w > 0) & (t1w < _BRIGHTEST * np.median(grey)))
+
+
+def ventricles_of(maps: Template) -> NDArray[np.bool_]:
+    """Voxels of the template's ventricles (X, Y, Z), a voxel away from its tissue."""
+    tissue = maps.grey_matter + maps.white_matter
+    fluid = ndimage.binary_erosion(maps.brain_mask & (tissue < _MOST_TISSUE))
+    return np.asarray(fluid & _deep(maps.brain_mask))
 
 
 def mean_change(difference: NDArray[np.float32], fluid: NDArray[np.bool_]) -> float | None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.training.deform import DeformConfig, draw_points, sample
+from bids_inpaint.training.fields import smooth_field
+
+_CAP_VOX = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,8 @@ class LesionConfig:
     in training they grow by `hidden_margin_vox`.
     With `core_probability` the lesions of an image are pale at their border and darken towards
     their core over some millimetres, as real ones do (`docs/training.md`); otherwise each is
-    evenly dark within a soft rim.
+    evenly dark within a soft rim. With `caps_probability` bands lie around the ventricles whose
+    width varies along them; where it is drawn below zero there is none.
     """
 
     masks_per_image: tuple[int, int] = (1, 3)
@@ -40,6 +44,8 @@ class LesionConfig:
     healthy_share: float = 0.25
     beyond_white_matter: float = 0.2
     hidden_margin_vox: tuple[int, int] = (0, 2)
+    caps_probability: float = 0.0
+    cap_width_vox: tuple[float, float] = (-4.0, 8.0)
 
 
 def place_mask(
@@ -93,6 +99,22 @@ def draw_dots(
         distance = sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, radii, strict=True))
         drawn[box] |= distance <= 1
     return drawn
+
+
+def draw_caps(
+    ventricles: NDArray[np.bool_], rng: np.random.Generator, config: LesionConfig
+) -> NDArray[np.bool_]:
+    """Draw bands around ventricles, of a width that varies over 2 cm; bool, of the same shape.
+
+    They begin where the fluid ends: the voxels of the border, part fluid and part white matter,
+    belong to them.
+    """
+    if not ventricles.any():
+        return ventricles
+    shape = ventricles.shape
+    coarse = rng.uniform(*config.cap_width_vox, [n // _CAP_VOX + 2 for n in shape])
+    distance = ndimage.distance_transform_edt(~ventricles)
+    return np.asarray((distance > 0) & (distance < smooth_field(coarse, shape)))
 
 
 def add_lesions(

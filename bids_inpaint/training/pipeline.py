@@ -10,16 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.image.fluid import ventricles_of
 from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
 from bids_inpaint.network.config import WHITE_MATTER
 from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.augment import AugmentConfig, cut_brain
-from bids_inpaint.training.lesions import LesionConfig, add_lesions, draw_dots, place_mask
+from bids_inpaint.training.lesions import (
+    LesionConfig,
+    add_lesions,
+    draw_caps,
+    draw_dots,
+    place_mask,
+)
 
 # White matter is what differs from its median by less than this share.
 _NEAR = 0.08
+# Darker than this share of white matter is fluid.
+_FLUID_BELOW = 0.5
+_VENTRICLES_VARY_VOX = 8
 # In fewer voxels than these a median says little.
 _ENOUGH_VOX = 500
 
@@ -124,7 +134,11 @@ def simulate(
         return Example(t1w, t1w, np.zeros_like(t1w))
     allowed = t1w > brain.white_matter_lowest
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    lesioned, share = add_lesions(t1w, lesions & allowed, brain.white_matter_mean, rng, config)
+    lesions &= allowed
+    if config.caps_probability and rng.random() < config.caps_probability:
+        fluid = (t1w > 0) & (t1w < _FLUID_BELOW * brain.white_matter_mean)
+        lesions |= draw_caps(_near_ventricles()[box] & fluid, rng, config) & (t1w > 0) & ~fluid
+    lesioned, share = add_lesions(t1w, lesions, brain.white_matter_mean, rng, config)
     return Example(lesioned, t1w, share)
 
 
@@ -208,6 +222,13 @@ def _draw_lesions(
         mask = masks[int(rng.integers(len(masks)))]
         lesions |= place_mask(mask, corner, allowed.shape, rng, config)
     return lesions
+
+
+@cache
+def _near_ventricles() -> NDArray[np.bool_]:
+    """Where ventricles are in most brains on the template grid, (X, Y, Z)."""
+    ventricles = ventricles_of(load_template())
+    return np.asarray(ndimage.binary_dilation(ventricles, iterations=_VENTRICLES_VARY_VOX))
 
 
 @cache

@@ -7,9 +7,11 @@ from bids_inpaint.training.configs import Stage, TrainingConfig, blind
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of `blind` with all of the changes of `AugmentConfig`."""
+    """Return the config of `blind` with all of the changes of `AugmentConfig`, and caps."""
+    base = blind.get_config()
     return replace(
-        blind.get_config(),
+        base,
+        lesions=replace(base.lesions, caps_probability=0.3),
         augment=AugmentConfig(),
         stages=(Stage(until=13000, crop_vox=96, lesion_weight=8.0),),
         learning_rate=6e-4,
