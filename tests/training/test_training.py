@@ -329,3 +329,25 @@ def test_thresholds_keep_lesions_and_drop_small_changes():
     assert figures['lesion_error'] == pytest.approx(0.075, abs=1e-3)
     assert figures['lesion_error_composite'] == pytest.approx(0.075, abs=1e-3)
     assert figures['healthy_psnr_db'] == pytest.approx(20 * np.log10(1.4 / 0.03), abs=0.01)
+
+
+def test_caps_touch_the_ventricle(brains, monkeypatch):
+    monkeypatch.setattr(pipeline, '_near_ventricles', lambda: np.ones(SHAPE, bool))
+    dark = brains[0].t1w.copy()
+    dark[10:14, 10:14, 10:14] = 0.3
+    brain = replace(brains[0], t1w=dark)
+    config = replace(
+        CONFIG.lesions,
+        masks_per_image=(0, 0),
+        dots_per_image=(0, 0),
+        healthy_share=0,
+        caps_probability=1,
+        cap_width_vox=(2.0, 3.0),
+    )
+    box = (slice(6, 18),) * 3
+    example = pipeline.simulate(brain, [], box, np.random.default_rng(0), config)
+    fluid = example.target < 0.5
+    assert fluid.any()
+    np.testing.assert_array_equal(example.lesioned[fluid], example.target[fluid])
+    rim = ndimage.binary_dilation(fluid) & ~fluid
+    assert (example.lesioned[rim] < example.target[rim]).mean() > 0.9
