@@ -2,6 +2,7 @@
 
 `blind` trains, chooses the thresholds on validation data, and writes weights and card;
 `nonblind` trains the network that fills lesions that a mask tells it of;
+`average` averages networks of which one began with the other, to go on from;
 `assess` measures a network on the frozen test set, and writes the figures into its card;
 `masks` brings expert masks to the template grid, as `--masks` of the others needs them.
 """
@@ -19,9 +20,10 @@ from typing import Any
 import keras
 from threadpoolctl import threadpool_limits
 
-from bids_inpaint.network.card import write_card
+from bids_inpaint.network.card import read_card, write_card
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import assess
+from bids_inpaint.training.average import average_networks
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.configs.override import override
 from bids_inpaint.training.examples import (
@@ -91,6 +93,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     for task in ('blind', 'nonblind'):
         tasks.add_parser(task, parents=[train_options], help=f'train the {task} network')
     tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
+    averaged = tasks.add_parser('average', help='average the weights of networks')
+    averaged.add_argument('--models', type=Path, nargs='+', required=True, help='folders')
+    averaged.add_argument(
+        '--shares', type=float, nargs='+', required=True, help='how much each counts'
+    )
+    averaged.add_argument('--out', type=Path, required=True, help='folder of the average')
     masks = tasks.add_parser('masks', help='bring expert masks to the template grid')
     masks.add_argument('--source', type=Path, required=True, help='BIDS dataset with masks')
     masks.add_argument(
@@ -155,6 +163,7 @@ def _train(arguments: argparse.Namespace) -> None:
         **thresholds,
         'training': {
             'commit': _commit(),
+            'start': read_card(arguments.start).sha256 if arguments.start else None,
             'config': asdict(config),
             'brains': [f'{brain.dataset}/sub-{brain.participant}' for brain in brains],
             'masks': len(masks),
@@ -229,6 +238,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with threadpool_limits(limits=1, user_api='blas'):
         if arguments.task == 'masks':
             bring_masks(arguments.source, arguments.derivatives, arguments.out)
+        elif arguments.task == 'average':
+            average_networks(arguments.models, arguments.shares, arguments.out)
         elif arguments.task == 'assess':
             _assess(arguments, 'test')
         else:
