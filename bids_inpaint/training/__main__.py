@@ -92,7 +92,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     for task in ('blind', 'nonblind'):
         tasks.add_parser(task, parents=[train_options], help=f'train the {task} network')
-    tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
+    assessed = tasks.add_parser('assess', parents=[data], help='measure a network on the test set')
+    assessed.add_argument(
+        '--choose-thresholds',
+        action='store_true',
+        help='choose its thresholds anew beforehand, on validation data, and measure it there',
+    )
     averaged = tasks.add_parser('average', help='average the weights of networks')
     averaged.add_argument('--models', type=Path, nargs='+', required=True, help='folders')
     averaged.add_argument(
@@ -202,6 +207,20 @@ def _choose_thresholds(
     )
 
 
+def _choose_again(arguments: argparse.Namespace) -> None:
+    """Choose the thresholds of the blind network of `--out` anew, and put them into its card."""
+    network, card = load_weights(arguments.out)
+    network.compile(jit_compile=False)
+    config = _load_config(card.name)
+    brains = load_brains(arguments.brains, 'validation')
+    examples = validation_examples(brains, load_masks(arguments.masks, 'validation'), config)
+    chosen = _choose_thresholds(network, examples, brains, config)
+    metrics = {**card.metrics, 'validation_lesion_dice': chosen.pop('lesion_dice')}
+    measured: dict[str, Any] = {**chosen, 'metrics': metrics}
+    write_card(replace(card, **measured), arguments.out)
+    _assess(arguments, 'validation')
+
+
 def _assess(arguments: argparse.Namespace, side: Side) -> None:
     """Measure the network of `--out`, and write the figures into its card."""
     network, card = load_weights(arguments.out)
@@ -241,6 +260,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.task == 'average':
             average_networks(arguments.models, arguments.shares, arguments.out)
         elif arguments.task == 'assess':
+            if arguments.choose_thresholds:
+                _choose_again(arguments)
             _assess(arguments, 'test')
         else:
             _train(arguments)

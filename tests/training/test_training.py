@@ -10,8 +10,10 @@ import pytest
 from scipy import ndimage
 
 from bids_inpaint.image.template import SPACE
+from bids_inpaint.network.card import read_card
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.weights import save_weights
+from bids_inpaint.training import __main__ as command
 from bids_inpaint.training import assess, batches, examples, loop, pipeline
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.deform import DeformConfig
@@ -351,3 +353,30 @@ def test_caps_touch_the_ventricle(brains, monkeypatch):
     np.testing.assert_array_equal(example.lesioned[fluid], example.target[fluid])
     rim = ndimage.binary_dilation(fluid) & ~fluid
     assert (example.lesioned[rim] < example.target[rim]).mean() > 0.9
+
+
+def test_thresholds_are_chosen_anew_and_written(tmp_path, monkeypatch):
+    card = {'name': 'blind', 'architecture': CONFIG.architecture, 'metrics': {'old': 1}}
+    save_weights(compile_network(CONFIG, CONFIG.stages[0]), tmp_path, card)
+    chosen = {
+        'change_edge_threshold': 0.04,
+        'change_core_threshold': 0.3,
+        'lesion_threshold': 0.08,
+        'lesion_dice': 0.5,
+    }
+    sides = []
+    monkeypatch.setattr(command, 'load_brains', lambda _, side: sides.append(side) or [])
+    monkeypatch.setattr(command, 'load_masks', lambda *_: [])
+    monkeypatch.setattr(command, '_choose_thresholds', lambda *_: dict(chosen))
+    monkeypatch.setattr(command, '_assess', lambda _, side: sides.append(side))
+    data = ['--brains', 'b', '--masks', 'm', '--out', str(tmp_path)]
+    assert command.main(['assess', '--choose-thresholds', *data]) == 0
+    after = read_card(tmp_path)
+    assert sides == ['validation', 'validation', 'test']
+    assert (after.change_edge_threshold, after.change_core_threshold) == (0.04, 0.3)
+    assert after.lesion_threshold == 0.08
+    assert after.metrics == {'old': 1, 'validation_lesion_dice': 0.5}
+
+
+def test_brains_that_come_back_unchanged_do_not_spoil_the_mean():
+    assert assess._pooled([np.inf, 40.0]) == pytest.approx(40 + 10 * np.log10(2))
