@@ -222,7 +222,8 @@ def measure_filling(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 def _pooled(decibels: Iterable[float]) -> float:
     """PSNR of the mean squared error of several volumes: those that are unchanged have none."""
-    return float(-10 * np.log10(_mean(10 ** (-np.asarray(list(decibels)) / 10))))
+    error = _mean(10 ** (-np.asarray(list(decibels)) / 10))
+    return float(-10 * np.log10(error)) if error else float('inf')
 
 
 def _mean(values: Iterable[float]) -> float:
