@@ -10,6 +10,9 @@ import numpy as np
 from bids_inpaint.network.card import Card
 from bids_inpaint.network.weights import load_weights, save_weights
 
+# What all of them were trained on; the rest of a training is of each its own.
+_DATA = ('brains', 'masks', 'patients', 'backend')
+
 
 def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path) -> Card:
     """Write the average of networks of which one began with the weights of the other.
@@ -22,7 +25,7 @@ def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path
         How much each counts; they are divided by their sum.
     out : Path
         Folder of the average. Its card is that of the last network, without figures, as these were
-        measured on others; `training` names what was averaged.
+        measured on others; `training` has the data, and how each of them was trained.
 
     Raises
     ------
@@ -51,8 +54,9 @@ def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path
         variable.assign(np.average(values, axis=0, weights=shares))
     kept = {f.name: getattr(card, f.name) for f in fields(card) if f.name != 'sha256'}
     made_of = [
-        {'sha256': other.sha256, 'share': share / sum(shares)}
+        {'sha256': other.sha256, 'share': share / sum(shares), 'training': other.training}
         for (_, other), share in zip(loaded, shares, strict=True)
     ]
-    training = {**card.training, 'averaged': made_of}
+    seen = {name: card.training[name] for name in _DATA if name in card.training}
+    training = {**seen, 'averaged': made_of}
     return save_weights(network, out, {**kept, 'metrics': {}, 'training': training})

@@ -15,6 +15,7 @@ def write_network(folder, value, architecture=TINY):
     for variable in network.trainable_variables:
         variable.assign(keras.ops.full(variable.shape, value))
     card = {'name': 'blind', 'architecture': architecture, 'metrics': {'test': 1}}
+    card['training'] = {'brains': ['a'], 'config': value}
     return save_weights(network, folder, card)
 
 
@@ -30,9 +31,10 @@ def test_average_is_weighted_and_says_of_what(tmp_path):
     for variable in network.trainable_variables:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), 0.25)
     assert card.metrics == {}
+    assert card.training.keys() == {'brains', 'averaged'}
     assert card.training['averaged'] == [
-        {'sha256': cards[0].sha256, 'share': 0.75},
-        {'sha256': cards[1].sha256, 'share': 0.25},
+        {'sha256': cards[0].sha256, 'share': 0.75, 'training': cards[0].training},
+        {'sha256': cards[1].sha256, 'share': 0.25, 'training': cards[1].training},
     ]
 
 
