@@ -3,7 +3,8 @@
 import csv
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
     loss = lesion_weighted_mse(stage.lesion_weight)
     network.compile(
         keras.optimizers.Adam(
-            ConstantThenLinear(config.learning_rate, config.steps, config.decay_share)
+            ConstantThenLinear(config.learning_rate, config.steps, config.decay_share),
+            use_ema=config.average > 0,
+            ema_momentum=config.average,
         ),
         loss={'reconstructed': loss, 'subvolumes': loss},
         # XLA has no fast 3-D convolution on a CPU: four times as long a step.
@@ -66,6 +69,17 @@ def load_checkpoint(network: keras.Model, path: Path) -> int:
         for i, variable in enumerate(network.optimizer.variables):
             variable.assign(arrays[f'optimizer/{i}'])
     return int(network.optimizer.iterations)
+
+
+@contextmanager
+def running_average(network: keras.Model) -> Iterator[None]:
+    """Give a network the running average of its weights, if its optimiser keeps one."""
+    weights = network.get_weights()
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    try:
+        yield
+    finally:
+        network.set_weights(weights)
 
 
 def validate(
@@ -114,16 +128,18 @@ class Progress(keras.callbacks.Callback):
         if step % self.interval and step != self.params['steps'] + self.first:
             return
         seconds = (time.monotonic() - self.started) / len(self.losses)
-        row = {
-            'step': step,
-            'loss': float(np.mean(self.losses)),
-            'seconds_per_step': round(seconds, 3),
-            **validate(
+        with running_average(self.model):
+            measured = validate(
                 self.model,
                 self.examples,
                 self.config.architecture.window_vox,
                 self.stage.lesion_weight,
-            ),
+            )
+        row = {
+            'step': step,
+            'loss': float(np.mean(self.losses)),
+            'seconds_per_step': round(seconds, 3),
+            **measured,
         }
         save_checkpoint(self.model, self.folder / CHECKPOINT_FILE)
         _append_row(self.folder / LOG_FILE, row)
@@ -191,8 +207,8 @@ def train(
     Returns
     -------
     keras.Model
-        As it is after the last step; with `config.patience` as it was at the checkpoint of the
-        last stage that validated best.
+        As it is after the last step, or the running average of its weights if `config.average`;
+        with `config.patience` that of the checkpoint of the last stage that validated best.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -232,6 +248,7 @@ def train(
         )
     if config.patience is not None and (folder / BEST_FILE).exists():
         load_checkpoint(network, folder / BEST_FILE)
+    network.optimizer.finalize_variable_values(network.trainable_variables)
     return network
 
 
