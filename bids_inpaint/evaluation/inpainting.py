@@ -111,6 +111,7 @@ def measure_lesions(case: Case, volumes: Volumes) -> list[Row]:
         }
         for method in _VOLUMES:
             row[f'error_{method}'] = lesion.error(truth, volumes[method])
+            row[f'core_error_{method}'] = lesion.error(truth, volumes[method], core=True)
             row[f'contrast_{method}'] = lesion.contrast(volumes[method])
         rows.append(row)
     return rows
@@ -129,28 +130,33 @@ def pool_lesions(lesions: Iterable[Row], by: str) -> list[Row]:
     Returns
     -------
     list of mapping
-        For each class that has lesions, their number, their share of the volume of lesions, and
+        For each class that has lesions (by size, also all that are no dots), their number, their share of the volume of lesions, and
         for each method the error as a share of that of doing nothing, and the contrast.
 
     """
     names = class_names(SIZES_MM3, ' mm3') if by == 'size' else class_names(DARKNESSES)
     dark = class_of(LEAST_DARKNESS, DARKNESSES)
     counted = [row for row in lesions if by == 'darkness' or row['darkness'] >= dark]
-    rows = []
-    for number, name in enumerate(names):
-        members = [row for row in counted if row[by] == number]
-        if not members:
-            continue
-        row: dict[str, Any] = {by: name, 'lesions': len(members)}
-        row['volume_ml'] = sum(member['size_mm3'] for member in members) / 1000
-        before = sum(member['error_nothing'] for member in members)
+    classes = [
+        (name, [row for row in counted if row[by] == number]) for number, name in enumerate(names)
+    ]
+    if by == 'size':  # all but dots, which no network finds each of
+        classes.append((f'>= {SIZES_MM3[0]:g} mm3', [row for row in counted if row[by] > 0]))
+    return [{by: name, **_pool(members)} for name, members in classes if members]
+
+
+def _pool(members: Sequence[Row]) -> Row:
+    """Pool the lesions of one class."""
+    row: dict[str, Any] = {'lesions': len(members)}
+    row['volume_ml'] = sum(member['size_mm3'] for member in members) / 1000
+    for name in ('error', 'core_error'):
+        before = sum(member[f'{name}_nothing'] for member in members)
         for method in _VOLUMES:
-            after = sum(member[f'error_{method}'] for member in members)
-            row[f'error_{method}'] = after / before if before else float('nan')
-        for method in _VOLUMES:
-            row[f'contrast_{method}'] = _by_volume(members, f'contrast_{method}')
-        rows.append(row)
-    return rows
+            after = sum(member[f'{name}_{method}'] for member in members)
+            row[f'{name}_{method}'] = after / before if before else float('nan')
+    for method in _VOLUMES:
+        row[f'contrast_{method}'] = _by_volume(members, f'contrast_{method}')
+    return row
 
 
 def _by_volume(rows: Sequence[Row], name: str) -> float:
@@ -164,7 +170,8 @@ def _lesion_table(name: str, by: str, title: str, lesions: Sequence[Row]) -> Tab
     rows = pool_lesions(lesions, by)
     notes = [
         'Error: sum of absolute differences to the truth in lesions, over the same sum for doing '
-        'nothing (0 perfect, 1 as good as doing nothing), pooled over the lesions of a row.',
+        'nothing (0 perfect, 1 as good as doing nothing), pooled over the lesions of a row; '
+        '`error` with their soft rims, in which little is to be seen, `core_error` without.',
         'Contrast: absolute difference of the mean of a lesion and of the white matter 2 to 5 mm '
         'around it, in units of the mean of the brain; mean weighted by volume.',
         f'Size: sum of the shares of lesion of all voxels. Core: voxels above {LESION_SHARE} '

@@ -57,9 +57,15 @@ class Lesion:
         inside = t1w[self.box]
         return abs(float(inside[self.core].mean()) - float(inside[self.ring].mean()))
 
-    def error(self, truth: NDArray[np.float32], t1w: NDArray[np.float32]) -> float:
-        """Sum of absolute differences to the truth; both whole volumes (X, Y, Z)."""
-        difference = (truth[self.box] - t1w[self.box])[self.voxels]
+    def error(
+        self, truth: NDArray[np.float32], t1w: NDArray[np.float32], *, core: bool = False
+    ) -> float:
+        """Sum of absolute differences to the truth; both whole volumes (X, Y, Z).
+
+        Of all voxels that the lesion changes, or of its core alone.
+        """
+        counted = self.core if core else self.voxels
+        difference = (truth[self.box] - t1w[self.box])[counted]
         return float(np.abs(difference, dtype=np.float64).sum())
 
 

@@ -137,11 +137,17 @@ def lesion_map(
     )
 
 
-def pooled_lesion_error(pairs: Iterable[tuple[Example, NDArray[np.float32]]]) -> float:
-    """Lesion error over all examples together: large lesion loads count more."""
+def pooled_lesion_error(
+    pairs: Iterable[tuple[Example, NDArray[np.float32]]], above: float = 0.0
+) -> float:
+    """Lesion error over all examples together: large lesion loads count more.
+
+    Every voxel whose share of lesion is above `above` counts: by default the whole of the soft
+    rim, with `LESION_SHARE` what an expert would draw.
+    """
     after, before = 0.0, 0.0
     for example, inpainted in pairs:
-        mask = example.share > 0
+        mask = example.share > above
         doing_nothing = float(np.abs(example.lesioned - example.target)[mask].sum())
         error = lesion_error(example.target, inpainted, example.lesioned, mask)
         before += doing_nothing
@@ -168,17 +174,21 @@ def measure(
     Returns
     -------
     dict
-        Lesion error (0 perfect, 1 doing nothing), PSNR in dB and correlation over the whole
-        volume of healthy brains (of the composites that of their mean squared error, as some come
-        back as they were), and the volume that is changed in them in ml.
+        Lesion error (0 perfect, 1 doing nothing) with the soft rims and of the cores alone, PSNR
+        in dB and correlation over the whole volume of healthy brains (of the composites that of
+        their mean squared error, as some come back as they were), and the volume that is changed
+        in them in ml.
 
     """
     thresholds = {'edge_threshold': edge_threshold, 'core_threshold': core_threshold}
     filled = [(p.example, apply_thresholds(p, **thresholds)[0]) for p in lesioned]
     left = [(p.example.target, *apply_thresholds(p, **thresholds)) for p in unlesioned]
+    own = [(p.example, p.inpainted) for p in lesioned]
     return {
-        'lesion_error': pooled_lesion_error([(p.example, p.inpainted) for p in lesioned]),
+        'lesion_error': pooled_lesion_error(own),
         'lesion_error_composite': pooled_lesion_error(filled),
+        'lesion_core_error': pooled_lesion_error(own, LESION_SHARE),
+        'lesion_core_error_composite': pooled_lesion_error(filled, LESION_SHARE),
         'lesioned_psnr_before_db': _mean(psnr(e.target, e.lesioned) for e, _ in filled),
         'lesioned_psnr_composite_db': _mean(psnr(e.target, v) for e, v in filled),
         'healthy_psnr_db': _mean(psnr(p.example.target, p.inpainted) for p in unlesioned),

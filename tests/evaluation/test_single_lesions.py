@@ -81,8 +81,8 @@ def test_errors_are_pooled_per_class_and_pale_lesions_left_out(make_case):
     volumes |= dict.fromkeys(('network', 'inpainted'), filled.astype(np.float32))
     rows = measure_lesions(make_case(given, share, truth), volumes)
     by_size = {row['size']: row for row in pool_lesions(rows, 'size')}
-    assert list(by_size) == ['< 20 mm3', '20 to 100 mm3']
-    assert [row['lesions'] for row in by_size.values()] == [1, 1]
+    assert list(by_size) == ['< 20 mm3', '20 to 100 mm3', '>= 20 mm3']
+    assert [row['lesions'] for row in by_size.values()] == [1, 1, 1]
     assert by_size['< 20 mm3']['error_network'] == pytest.approx(0.25, abs=1e-3)
     assert by_size['20 to 100 mm3']['error_inpainted'] == pytest.approx(0.5, abs=1e-3)
     assert by_size['20 to 100 mm3']['error_nothing'] == 1
@@ -97,6 +97,20 @@ def test_errors_are_pooled_per_class_and_pale_lesions_left_out(make_case):
     # Errors are summed over lesions before they are divided: the larger lesion counts more.
     pooled = (8 * 0.1 + 64 * 0.2) / (72 * 0.4)
     assert by_darkness['0.25 to 0.5']['error_network'] == pytest.approx(pooled, abs=1e-3)
+
+
+def test_a_rim_counts_in_the_error_but_not_in_that_of_the_core(make_case):
+    share = _share(((10, 10, 10), 4))
+    share[9, 10:14, 10:14] = 0.2
+    truth = flat_brain()
+    given = (truth - share * 0.4).astype(np.float32)
+    filled = np.where(share == 1, truth, given).astype(np.float32)  # the rim is left as it was
+    volumes = dict.fromkeys(('nothing', 'resampling'), given)
+    volumes |= dict.fromkeys(('network', 'inpainted'), filled)
+    (row, _) = pool_lesions(measure_lesions(make_case(given, share, truth), volumes), 'size')
+    assert row['core_error_nothing'] == 1
+    assert row['core_error_inpainted'] == pytest.approx(0, abs=1e-6)
+    assert row['error_inpainted'] == pytest.approx(16 * 0.2 / (64 + 16 * 0.2), abs=1e-3)
 
 
 def test_a_patient_has_its_contrast_before_and_after(make_case):

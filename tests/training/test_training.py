@@ -188,6 +188,43 @@ def test_some_examples_are_healthy(brains, masks):
     np.testing.assert_array_equal(example.lesioned, example.target)
 
 
+def test_lesion_error_of_cores_leaves_the_rim_out():
+    before = _prediction(0.0)
+    share = before.example.share.copy()
+    share[7, 8:14, 8:14] = 0.2
+    lesioned = np.where(share > 0, before.example.target - 0.4 * share, before.example.target)
+    example = pipeline.Example(lesioned.astype(np.float32), before.example.target, share)
+    filled = np.where(share > 0.5, example.target, example.lesioned)
+    assert assess.pooled_lesion_error([(example, filled)], assess.LESION_SHARE) == 0
+    assert assess.pooled_lesion_error([(example, filled)]) == pytest.approx(0.032, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_running_average_validates_and_is_the_result(tmp_path, brains, masks, monkeypatch):
+    config = replace(CONFIG, average=0.5, stages=(Stage(until=2, crop_vox=16),))
+    validated = []
+    monkeypatch.setattr(
+        loop,
+        'validate',
+        lambda network, *_: validated.append(network.get_weights()) or {'validation_loss': 0.0},
+    )
+    plain = train(replace(config, average=0.0), brains, masks, [], tmp_path / 'plain', interval=1)
+    validated.clear()
+    averaged = train(config, brains, masks, [], tmp_path / 'averaged', interval=1)
+    with np.load(tmp_path / 'averaged' / CHECKPOINT_FILE) as last:
+        for variable, other in zip(averaged.variables, plain.variables, strict=True):
+            # The training itself goes on with the weights of the last step.
+            np.testing.assert_array_equal(last[f'network/{variable.path}'], np.asarray(other))
+    first, second = validated
+    halfway = [(a + b) / 2 for a, b in zip(first, plain.get_weights(), strict=True)]
+    for got, shown, wanted in zip(averaged.get_weights(), second, halfway, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+        np.testing.assert_array_equal(got, shown)
+    again = train(config, brains, masks, [], tmp_path / 'averaged', interval=1)
+    for got, wanted in zip(again.get_weights(), averaged.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.slow
 def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, brains, masks):
     drawn = examples.validation_examples(brains[:1], masks, CONFIG)
@@ -330,6 +367,7 @@ def test_thresholds_keep_lesions_and_drop_small_changes():
     assert figures['healthy_change_ml'] == 0
     assert figures['lesion_error'] == pytest.approx(0.075, abs=1e-3)
     assert figures['lesion_error_composite'] == pytest.approx(0.075, abs=1e-3)
+    assert figures['lesion_core_error'] == pytest.approx(0.075, abs=1e-3)
     assert figures['healthy_psnr_db'] == pytest.approx(20 * np.log10(1.4 / 0.03), abs=0.01)
 
 
