@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.evaluation.brain_box import affine_of, brain_box
 from bids_inpaint.evaluation.cases import Setup, simulated_cases
 from bids_inpaint.evaluation.memory import code_digest, digest
 from bids_inpaint.evaluation.methods import Network, all_methods
@@ -30,6 +31,7 @@ _METHODS = ('nothing', 'resampling', 'inpainted')
 _NEAR_MM = 5.0
 _BRAIN_STEP_VOX = 4
 _SEED = 1
+_MARGIN_VOX = 10
 
 
 def make(setup: Setup) -> list[Table]:
@@ -98,10 +100,13 @@ def map_points(t1w: NDArray[np.float32], points: NDArray[np.int64]) -> NDArray[n
         RAS+ millimetres in the template.
 
     """
+    template = load_template()
+    box = brain_box(template.brain_mask | (t1w > 0), _MARGIN_VOX)
+    affine = affine_of(box)
     with seeded(_SEED), TemporaryDirectory() as folder:
         found = ants.registration(
-            to_ants(load_template().t1w, AFFINE),
-            to_ants(t1w, AFFINE),
+            to_ants(template.t1w[box], affine),
+            to_ants(t1w[box], affine),
             'SyNOnly',
             initial_transform='identity',
             outprefix=f'{folder}/',

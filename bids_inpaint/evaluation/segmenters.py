@@ -14,6 +14,7 @@ import ants
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.evaluation.brain_box import Box, affine_of, brain_box
 from bids_inpaint.image.ants_bridge import to_ants
 from bids_inpaint.image.register import seeded
 from bids_inpaint.image.template import AFFINE, load_template
@@ -27,6 +28,7 @@ _SEED = 1
 _LEAST_PRIOR = 1e-3
 _PRIOR_WEIGHT = 0.25
 _ITERATIONS = 5
+_MARGIN_VOX = 3
 _HMRF_BETA = 0.1
 _HMRF_NOISE = 0.02  # mean of the brain
 _HMRF_ITERATIONS = 10
@@ -56,23 +58,24 @@ def atropos(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[
     evaluation on public data", Neuroinformatics 2011, 9(4):381-400.
 
     """
-    template = load_template()
+    template, box = load_template(), brain_box(brain_mask, _MARGIN_VOX)
     fluid = np.clip(1 - template.grey_matter - template.white_matter, 0, 1)
     priors = [
         np.maximum(prior, np.float32(_LEAST_PRIOR)) * brain_mask
         for prior in (fluid, template.grey_matter, template.white_matter)
     ]
+    affine = affine_of(box)
     with seeded(_SEED):
         made = ants.atropos(
-            a=to_ants(t1w, AFFINE),
-            x=to_ants(brain_mask, AFFINE),
-            i=[to_ants(prior, AFFINE) for prior in priors],
+            a=to_ants(t1w[box], affine),
+            x=to_ants(brain_mask[box], affine),
+            i=[to_ants(prior[box], affine) for prior in priors],
             m='[0.2,1x1x1]',
             c=f'[{_ITERATIONS},0]',
             priorweight=_PRIOR_WEIGHT,
             r=0,  # a constant seed: two runs differ in some thousand voxels otherwise
         )
-    return np.asarray(made['segmentation'].numpy(), dtype=np.uint8)
+    return _paste(made['segmentation'].numpy(), box, t1w.shape)
 
 
 def hmrf(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -86,14 +89,16 @@ def hmrf(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.
     """
     from dipy.segment.tissue import TissueClassifierHMRF  # not needed by the app, nor installed
 
+    box = brain_box(brain_mask, _MARGIN_VOX)
+    given, inside = t1w[box], brain_mask[box]
     # A background without variance is a class of no voxels to dipy, which it divides by.
-    noise = np.random.default_rng(_SEED).uniform(_LEAST_PRIOR, _HMRF_NOISE, t1w.shape)
-    masked = np.where(brain_mask, np.maximum(t1w, _LEAST_PRIOR), noise)
+    noise = np.random.default_rng(_SEED).uniform(_LEAST_PRIOR, _HMRF_NOISE, given.shape)
+    masked = np.where(inside, np.maximum(given, _LEAST_PRIOR), noise)
     _, labels, _ = TissueClassifierHMRF(verbose=False).classify(
         masked, len(TISSUES), _HMRF_BETA, max_iter=_HMRF_ITERATIONS
     )
     # What dipy takes for background in the brain is its darkest fluid.
-    return np.asarray(np.maximum(labels, 1) * brain_mask, dtype=np.uint8)
+    return _paste(np.maximum(labels, 1) * inside, box, t1w.shape)
 
 
 def spm(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -117,6 +122,13 @@ def spm(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.u
         )
     labels = np.argmax([fluid, grey, white], axis=0) + 1
     return np.asarray(labels * brain_mask, dtype=np.uint8)
+
+
+def _paste(labels: NDArray[Any], box: Box, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Put the labels of a box into a volume of zeros."""
+    whole = np.zeros(shape, np.uint8)
+    whole[box] = labels
+    return whole
 
 
 def _has_spm() -> bool:

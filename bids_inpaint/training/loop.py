@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_inpaint.image.metrics import lesion_error, psnr
 from bids_inpaint.network.inference import inpaint
-from bids_inpaint.network.losses import lesion_weighted_mse
+from bids_inpaint.network.losses import lesion_weighted_loss
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import load_weights
 from bids_inpaint.training.batches import Batches
@@ -35,7 +35,7 @@ def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
     keras.mixed_precision.set_dtype_policy(policy)
     network = build_unet(config.architecture)
     keras.mixed_precision.set_dtype_policy('float32')
-    loss = lesion_weighted_mse(stage.lesion_weight)
+    loss = lesion_weighted_loss(stage.lesion_weight, config.huber_delta)
     network.compile(
         keras.optimizers.Adam(
             ConstantThenLinear(config.learning_rate, config.steps, config.decay_share),
@@ -83,14 +83,16 @@ def running_average(network: keras.Model) -> Iterator[None]:
 
 
 def validate(
-    network: keras.Model, examples: Sequence[Example], window_vox: int, lesion_weight: float
+    network: keras.Model, examples: Sequence[Example], config: TrainingConfig, stage: Stage
 ) -> dict[str, float]:
     """Loss, lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
+    loss = lesion_weighted_loss(stage.lesion_weight, config.huber_delta)
+    window_vox = config.architecture.window_vox
     losses, errors, fidelity = [], [], []
     for example in examples:
         predicted = inpaint(network, example.lesioned, example.target > 0, window_vox=window_vox)
-        weight = 1 + (lesion_weight - 1) * example.share
-        losses.append(np.mean(weight * np.square(predicted - example.target)))
+        target = np.stack([example.target, example.share], axis=-1)
+        losses.append(float(loss(target[None], predicted[None, ..., None])))
         errors.append(lesion_error(example.target, predicted, example.lesioned, example.share > 0))
         fidelity.append(
             psnr(example.target, np.where(example.share > 0, example.target, predicted))
@@ -129,12 +131,7 @@ class Progress(keras.callbacks.Callback):
             return
         seconds = (time.monotonic() - self.started) / len(self.losses)
         with running_average(self.model):
-            measured = validate(
-                self.model,
-                self.examples,
-                self.config.architecture.window_vox,
-                self.stage.lesion_weight,
-            )
+            measured = validate(self.model, self.examples, self.config, self.stage)
         row = {
             'step': step,
             'loss': float(np.mean(self.losses)),
