@@ -1,7 +1,7 @@
 """Table e: what lesions do to non-linear registration to the template.
 
-About 45 s for each registration (ANTs SyN, 2 busy cores), three and one reference for each case:
-some 40 minutes for the test set.
+About 39 s of CPU for each registration (ANTs SyN), three and one reference for each case: some 30
+minutes for the test set.
 """
 
 from collections import defaultdict
