@@ -7,6 +7,7 @@ that a command that was stopped goes on where it was.
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make the tables that the arguments ask for."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
     arguments = _parse(argv)
+    # With several threads of ITK two registrations of an image differ; it reads this when loaded.
+    os.environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] = '1'
     # After the arguments are read, so that `--help` does not wait for the network's libraries.
     from bids_inpaint.evaluation.cases import Setup
     from bids_inpaint.evaluation.memory import Memory

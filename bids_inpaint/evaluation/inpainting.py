@@ -130,8 +130,9 @@ def pool_lesions(lesions: Iterable[Row], by: str) -> list[Row]:
     Returns
     -------
     list of mapping
-        For each class that has lesions (by size, also all that are no dots), their number, their share of the volume of lesions, and
-        for each method the error as a share of that of doing nothing, and the contrast.
+        For each class that has lesions (by size, also all that are no dots), their number, their
+        share of the volume of lesions, and for each method the errors as shares of those of doing
+        nothing, and the contrast.
 
     """
     names = class_names(SIZES_MM3, ' mm3') if by == 'size' else class_names(DARKNESSES)

@@ -1,7 +1,7 @@
 """Table c: what lesions do to tissue segmentation, and what is left of it after inpainting.
 
-About 42 s of CPU for each image with Atropos and 16 s with dipy, three images for each case and one
-reference for each participant: some 60 minutes for the test set.
+About 42 s of CPU for each image with Atropos and 16 s with dipy, three images for each case and
+one reference for each participant: some 60 minutes for the test set.
 """
 
 from collections import defaultdict
