@@ -35,6 +35,8 @@ class AugmentConfig:
         )
     )
     deform_probability: float = 0.5
+    widen_probability: float = 0.3
+    widen_vox: tuple[float, float] = (-4.0, 12.0)
     gain: float = 0.1
     gamma: tuple[float, float] = (0.8, 1.25)
     low_contrast_probability: float = 0.4

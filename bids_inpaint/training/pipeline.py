@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bids_inpaint.image.fluid import ventricles_of
 from bids_inpaint.image.lesion_map import SURE_PROBABILITY, tissue_median
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
@@ -24,12 +23,10 @@ from bids_inpaint.training.lesions import (
     draw_dots,
     place_mask,
 )
+from bids_inpaint.training.ventricles import find_ventricles, is_fluid, widen
 
 # White matter is what differs from its median by less than this share.
 _NEAR = 0.08
-# Darker than this share of white matter is fluid.
-_FLUID_BELOW = 0.5
-_VENTRICLES_VARY_VOX = 8
 # In fewer voxels than these a median says little.
 _ENOUGH_VOX = 500
 
@@ -136,8 +133,9 @@ def simulate(
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
     lesions &= allowed
     if config.caps_probability and rng.random() < config.caps_probability:
-        fluid = (t1w > 0) & (t1w < _FLUID_BELOW * brain.white_matter_mean)
-        lesions |= draw_caps(_near_ventricles()[box] & fluid, rng, config) & (t1w > 0) & ~fluid
+        ventricles = find_ventricles(t1w, box, brain.white_matter_mean)
+        tissue = (t1w > 0) & ~is_fluid(t1w, brain.white_matter_mean)
+        lesions |= draw_caps(ventricles, rng, config) & tissue
     lesioned, share = add_lesions(t1w, lesions, brain.white_matter_mean, rng, config)
     return Example(lesioned, t1w, share)
 
@@ -203,10 +201,12 @@ def _cut(
     rng: np.random.Generator,
     augment_config: AugmentConfig | None,
 ) -> NDArray[np.float32]:
-    """Cut a box out of a brain, deformed if it is said how."""
+    """Cut a box out of a brain, of another shape if it is said how."""
     if augment_config is None:
         return brain.t1w[box].astype(np.float32)
-    return cut_brain(brain.t1w, box, rng, augment_config)
+    t1w = cut_brain(brain.t1w, box, rng, augment_config)
+    ventricles = find_ventricles(t1w, box, brain.white_matter_mean)
+    return widen(t1w, ventricles, rng, augment_config)
 
 
 def _draw_lesions(
@@ -222,13 +222,6 @@ def _draw_lesions(
         mask = masks[int(rng.integers(len(masks)))]
         lesions |= place_mask(mask, corner, allowed.shape, rng, config)
     return lesions
-
-
-@cache
-def _near_ventricles() -> NDArray[np.bool_]:
-    """Where ventricles are in most brains on the template grid, (X, Y, Z)."""
-    ventricles = ventricles_of(load_template())
-    return np.asarray(ndimage.binary_dilation(ventricles, iterations=_VENTRICLES_VARY_VOX))
 
 
 @cache

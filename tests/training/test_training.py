@@ -14,7 +14,7 @@ from bids_inpaint.network.card import read_card
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.weights import save_weights
 from bids_inpaint.training import __main__ as command
-from bids_inpaint.training import assess, batches, examples, loop, pipeline
+from bids_inpaint.training import assess, batches, examples, loop, pipeline, ventricles
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind, data_split
 from bids_inpaint.training.deform import DeformConfig
 from bids_inpaint.training.lesions import LesionConfig
@@ -372,7 +372,7 @@ def test_thresholds_keep_lesions_and_drop_small_changes():
 
 
 def test_caps_touch_the_ventricle(brains, monkeypatch):
-    monkeypatch.setattr(pipeline, '_near_ventricles', lambda: np.ones(SHAPE, bool))
+    monkeypatch.setattr(ventricles, '_near_ventricles', lambda: np.ones(SHAPE, bool))
     dark = brains[0].t1w.copy()
     dark[10:14, 10:14, 10:14] = 0.3
     brain = replace(brains[0], t1w=dark)

@@ -15,6 +15,7 @@ def get_config() -> TrainingConfig:
         architecture=UNetConfig(filters=32),
         lesions=LesionConfig(core_probability=0.5),
         augment=AugmentConfig(
+            widen_probability=0,
             low_contrast_probability=0,
             patches=0,
             thick_slice_probability=0,
