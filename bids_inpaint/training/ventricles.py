@@ -13,6 +13,8 @@ from bids_inpaint.training.fields import smooth_field
 
 # Darker than this share of white matter is fluid.
 _FLUID_BELOW = 0.5
+# Of what is found, the brighter part is half tissue.
+_FLUID_PERCENTILE = 20
 _VARY_VOX = 8
 _FEATURE_VOX = 24
 
@@ -59,9 +61,9 @@ def widen(
     coarse = rng.uniform(*config.widen_vox, [n // _FEATURE_VOX + 2 for n in t1w.shape])
     width = np.maximum(smooth_field(coarse, t1w.shape), 0)
     distance = ndimage.distance_transform_edt(~ventricles)
-    # The border is half way between the first voxel and the next: half fluid there.
-    share = np.clip(width - distance + 0.5, 0, 1) * (distance > 0) * (t1w > 0)
-    fluid = np.float32(np.median(t1w[ventricles]))
+    # Within the ventricle the old border and the plexus go too, where it is widened.
+    share = np.clip(width - distance + 1, 0, 1) * (width > 0) * (t1w > 0)
+    fluid = np.float32(np.percentile(t1w[ventricles], _FLUID_PERCENTILE))
     widened = t1w + share * np.minimum(fluid - t1w, 0)
     return np.asarray(widened, dtype=np.float32)
 
