@@ -49,4 +49,4 @@ def test_readme_tells_what_the_card_does():
     ):
         assert f'| {test[name]:.{digits}f}{unit} |' in text, name
     brains = len(CARD['training']['brains'])
-    assert f'has seen {brains} healthy adults' in text
+    assert f'has seen {brains} adults' in text
