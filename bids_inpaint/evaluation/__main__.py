@@ -10,18 +10,20 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from bids_inpaint.evaluation.report import write_table
-from bids_inpaint.network.card import models_folder
+from bids_inpaint.network.card import CARD_FILE, models_folder, read_card
 
 if TYPE_CHECKING:
     from bids_inpaint.evaluation.cases import Setup
 
 LOGGER = logging.getLogger(__name__)
+_HASH_DIGITS = 8
 TABLES = {
     'a': 'reconstruction',
     'b': 'inpainting',
@@ -77,13 +79,25 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def make_tables(setup: 'Setup', letters: Sequence[str]) -> None:
-    """Make, print and write tables."""
+    """Make, print and write tables; each tells which weights it is of."""
+    measured = name_networks(setup.models)
     for letter in letters:
         LOGGER.info('table %s', letter)
         module = importlib.import_module(f'bids_inpaint.evaluation.{TABLES[letter]}')
         for table in module.make(setup):
-            sys.stdout.write(write_table(table, setup.out) + '\n')
+            noted = replace(table, notes=[*table.notes, measured])
+            sys.stdout.write(write_table(noted, setup.out) + '\n')
             sys.stdout.flush()
+
+
+def name_networks(models: Path) -> str:
+    """Say by the start of their hash which networks are in a folder."""
+    found = [
+        f'{folder.name} {read_card(folder).sha256[:_HASH_DIGITS]}'
+        for folder in (models / 'blind', models / 'nonblind')
+        if (folder / CARD_FILE).is_file()
+    ]
+    return f'Networks, by the SHA-256 of their weights: {", ".join(found)}.'
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import sys
 from importlib.util import find_spec
 
@@ -187,7 +188,7 @@ def test_every_table_is_made_and_made_again_from_memory(
     monkeypatch.setattr(
         registration,
         'load_template',
-        lambda: type('Template', (), {'t1w': template}),
+        lambda: type('Template', (), {'t1w': template, 'brain_mask': healthy_brain() > 0}),
     )
     monkeypatch.setattr(segmenters, 'find_spec', lambda _: None)
     arguments = ['--brains', *map(str, setup.brains), '--masks', str(setup.masks)]
@@ -247,6 +248,9 @@ def _check_end_to_end(out):
     assert segmented['inpainted']['average'] == segmented['nothing']['average']
     assert segmented['inpainted']['p'] == 'n/a'
     assert 'left out, as dipy is not installed' in (out / 'c_segmentation.md').read_text()
+    for page in out.glob('*.md'):
+        last = page.read_text().splitlines()[-1]
+        assert re.search(r'weights: blind [0-9a-f]{8}, nonblind [0-9a-f]{8}\.$', last), page.name
     assert imread(out / segmentation.FIGURE).shape[2] == 4
     mapped = {(r['images'], r['method']): r for r in _rows(out / 'd_lesion_map.tsv')}
     assert float(mapped['patients', 'inpainted']['dice']) == 0
