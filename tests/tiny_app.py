@@ -166,7 +166,6 @@ def replacements() -> list[tuple[str, str, Any]]:
         (preprocess, 'brain_mask_on_template', brain_mask),
         (preprocess, 'estimate_bias_field', estimate_bias_field),
         ('bids_inpaint.interfaces.change', 'load_template', coarse_template),
-        ('bids_inpaint.interfaces.quality', 'load_template', coarse_template),
         ('bids_inpaint.reports.scan', 'load_template', coarse_template),
     ]
 

@@ -33,8 +33,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         'Units': 'mm^3',
     },
     'ventricle_change': {
-        'Description': 'Mean absolute change in the fluid of the ventricles, where there is '
-        'nothing to fill; n/a if they are too narrow to measure in',
+        'Description': 'Mean absolute change that the network (or a lesion mask) asks for in the '
+        'fluid of the ventricles, where there is nothing to fill; the network does not get it; '
+        'n/a if they are too narrow to measure in',
         'Units': 'mean intensity of the brain',
     },
     'lesion_count': {'Description': 'Number of lesions in the lesion map'},

@@ -10,7 +10,7 @@ _TAPER = 0.5
 
 def change_weights(
     difference: NDArray[np.float32],
-    brain_mask: NDArray[np.bool_],
+    may_change: NDArray[np.bool_],
     *,
     edge_threshold: float,
     core_threshold: float,
@@ -21,8 +21,8 @@ def change_weights(
     ----------
     difference : (X, Y, Z) float32
         Inpainted minus given volume, in units of the mean of the brain.
-    brain_mask : (X, Y, Z) bool
-        Nothing outside it changes.
+    may_change : (X, Y, Z) bool
+        Nothing outside it changes (see `bids_inpaint.image.fluid.brain_without_ventricles`).
     edge_threshold : float
         Voxels whose absolute difference exceeds it are changed ...
     core_threshold : float
@@ -35,13 +35,13 @@ def change_weights(
 
     """
     size = np.abs(difference)
-    core = (size > core_threshold) & brain_mask
-    edge = (size > edge_threshold) & brain_mask
+    core = (size > core_threshold) & may_change
+    edge = (size > edge_threshold) & may_change
     changed = ndimage.binary_propagation(
         core, structure=ndimage.generate_binary_structure(3, 3), mask=edge
     )
     weights = np.asarray(changed, dtype=np.float32)
-    weights[ndimage.binary_dilation(changed) & brain_mask & ~changed] = _TAPER
+    weights[ndimage.binary_dilation(changed) & may_change & ~changed] = _TAPER
     return weights
 
 

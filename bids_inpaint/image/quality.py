@@ -89,9 +89,8 @@ def change_problems(numbers: Mapping[str, float]) -> list[str]:
     ventricles = numbers.get('ventricle_change', 0.0)
     if ventricles > MAX_VENTRICLE_CHANGE:
         problems.append(
-            f'in the fluid of the ventricles, where there is nothing to fill, the image was '
-            f'changed by {ventricles:.3f} of the mean of the brain, more than '
-            f'{MAX_VENTRICLE_CHANGE}'
+            f'the fluid of the ventricles was taken for lesion, by {ventricles:.3f} of the mean '
+            f'of the brain, more than {MAX_VENTRICLE_CHANGE}: look at their borders'
         )
     unfilled = numbers.get('lesion_mask_unfilled_mm3', 0.0)
     if unfilled > MAX_UNFILLED_SHARE * numbers.get('lesion_mask_volume_mm3', np.inf):

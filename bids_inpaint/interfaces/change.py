@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bids_inpaint.image.ants_bridge import read_itk_affine
 from bids_inpaint.image.composite import change_weights, composite
+from bids_inpaint.image.fluid import brain_without_ventricles, mean_change, ventricular_fluid
 from bids_inpaint.image.lesion_map import map_lesions, white_matter_of
 from bids_inpaint.image.resample import resample
 from bids_inpaint.image.source import add_change, ras_grid, read_source
@@ -58,7 +59,7 @@ class Composite(MeasuredInterface):
     def _run_step(self, folder: Path) -> dict[str, Any]:
         given, affine = load(Path(self.inputs.t1w_norm))
         predicted = load(Path(self.inputs.in_file)).data
-        weights, facts = self._weights(predicted - given)
+        weights, facts = self._weights(given, predicted)
         inpainted = composite(given, predicted, weights)
         difference = inpainted - given
         scale = load(Path(self.inputs.bias_field)).data * np.float32(self.inputs.brain_mean)
@@ -69,15 +70,23 @@ class Composite(MeasuredInterface):
         return facts
 
     def _weights(
-        self, difference: NDArray[np.float32]
+        self, given: NDArray[np.float32], predicted: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Share of the difference that is taken of each voxel, and what it follows from."""
-        brain = load_mask(self.inputs.brain_mask)
+        brain, maps = load_mask(self.inputs.brain_mask), load_template()
+        difference = predicted - given
+        facts: dict[str, Any]
         if isdefined(self.inputs.fill_mask):
             filled = brain & load_mask(self.inputs.fill_mask)
-            return filled.astype(np.float32), {'within': 'lesion mask'}
-        thresholds = {name: getattr(self.inputs, name) for name in _THRESHOLDS}
-        return change_weights(difference, brain, **thresholds), thresholds
+            asked, facts = filled, {'within': 'lesion mask'}
+            weights = filled.astype(np.float32)
+        else:
+            facts = {name: getattr(self.inputs, name) for name in _THRESHOLDS}
+            asked = np.abs(difference) > self.inputs.edge_threshold
+            may_change = brain_without_ventricles(given, brain, maps)
+            weights = change_weights(difference, may_change, **facts)
+        change = mean_change(difference * asked, ventricular_fluid(given, maps))
+        return weights, facts if change is None else {**facts, 'ventricle_change': change}
 
 
 class _MapLesionsInputSpec(BaseInterfaceInputSpec):

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from bids_inpaint import __version__
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image.ants_bridge import read_itk_affine
-from bids_inpaint.image.fluid import mean_change, ventricular_fluid
 from bids_inpaint.image.lesion_map import count_lesions
 from bids_inpaint.image.quality import (
     change_problems,
@@ -29,8 +28,6 @@ from bids_inpaint.image.quality import (
 )
 from bids_inpaint.image.resample import inverse
 from bids_inpaint.image.source import conform, read_source
-from bids_inpaint.image.template import load_template
-from bids_inpaint.image.volume import load
 from bids_inpaint.interfaces.base import MeasuredInterface, MeasuredOutputSpec, source_image
 
 
@@ -41,8 +38,6 @@ class _MeasureQualityInputSpec(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True, desc='on its grid')
     lesion_mask = File(exists=True, desc='on its grid')
     anat2std_xfm = File(exists=True, mandatory=True, desc='brings the T1w to the template')
-    inpainted_std = File(exists=True, mandatory=True, desc='after the network, template grid')
-    difference_std = File(exists=True, mandatory=True, desc='of it to what the network was given')
     facts = traits.List(traits.Dict, mandatory=True, desc='of each step')
 
 
@@ -58,7 +53,7 @@ class MeasureQuality(MeasuredInterface):
     step = 'measure_quality'
 
     def _run_step(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - writes no file
-        numbers = summarise(self.inputs.facts) | self._change_numbers() | self._fluid_numbers()
+        numbers = summarise(self.inputs.facts) | self._change_numbers()
         registration = next(fact for fact in self.inputs.facts if fact['step'] == 'register')
         problems = [*registration['problems'], *change_problems(numbers)]
         self._results['numbers'] = {**numbers, 'problems': '; '.join(problems) or 'none'}
@@ -83,13 +78,6 @@ class MeasureQuality(MeasuredInterface):
             numbers['lesion_volume_mm3'] = volume_mm3(lesions, source.affine)
         return numbers
 
-    def _fluid_numbers(self) -> dict[str, float]:
-        """Change where there is nothing to fill; empty where that cannot be measured."""
-        difference = load(Path(self.inputs.difference_std)).data
-        given = load(Path(self.inputs.inpainted_std)).data - difference
-        change = mean_change(difference, ventricular_fluid(given, load_template()))
-        return {} if change is None else {'ventricle_change': change}
-
 
 def summarise(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Take from the facts of the steps what QC looks at; flat."""
@@ -108,8 +96,15 @@ def summarise(facts: list[dict[str, Any]]) -> dict[str, Any]:
         'seconds': round(sum(fact['seconds'] for fact in facts), 1),
         'peak_memory_mb': max(fact['peak_memory_mb'] for fact in facts),
         'version': __version__,
+        **_fluid_numbers(steps),
         **_mask_numbers(steps),
     }
+
+
+def _fluid_numbers(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Take from the facts what the network made of ventricles; nothing if they are too narrow."""
+    name = 'ventricle_change'
+    return {name: steps['composite'][name]} if name in steps['composite'] else {}
 
 
 def _mask_numbers(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

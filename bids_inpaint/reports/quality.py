@@ -49,7 +49,7 @@ MEASURES = (
     ),
     Measure(
         'ventricle_change',
-        'change in the fluid of the ventricles, of the mean of the brain',
+        'fluid of the ventricles taken for lesion, of the mean of the brain',
         high=MAX_VENTRICLE_CHANGE,
         optional=True,
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_inpaint.image.composite import change_weights, composite
+from bids_inpaint.image.fluid import brain_without_ventricles
 from bids_inpaint.image.lesion_map import map_lesions, white_matter_of
 from bids_inpaint.image.metrics import correlation, dice, lesion_error, psnr
 from bids_inpaint.image.template import load_template
@@ -34,6 +36,12 @@ class Prediction:
     example: Example
     inpainted: NDArray[np.float32]
     brain_mask: NDArray[np.bool_]
+
+    @cached_property
+    def may_change(self) -> NDArray[np.bool_]:
+        """Where a change is taken, (X, Y, Z)."""
+        given = self.example.lesioned
+        return brain_without_ventricles(given, self.brain_mask, load_template())
 
 
 def predict(
@@ -61,7 +69,7 @@ def apply_thresholds(
     given = prediction.example.lesioned
     weights = change_weights(
         prediction.inpainted - given,
-        prediction.brain_mask,
+        prediction.may_change,
         edge_threshold=edge_threshold,
         core_threshold=core_threshold,
     )

@@ -247,8 +247,6 @@ def init_quality_wf(
             ('inpainted_native', 'inpainted'),
             ('change_mask_native', 'change_mask'),
             ('anat2std_xfm', 'anat2std_xfm'),
-            ('inpainted', 'inpainted_std'),
-            ('difference', 'difference_std'),
             ('facts', 'facts'),
         ]),
         (brain_to_native, measure, [('out_file', 'brain_mask')]),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bids_inpaint.image.fluid import mean_change, ventricular_fluid
+from bids_inpaint.image.fluid import brain_without_ventricles, mean_change, ventricular_fluid
 from bids_inpaint.image.template import Template, load_template
 
 SHAPE = (90, 91, 92)
@@ -51,6 +51,38 @@ def test_change_is_that_of_fluid_alone(head):
     difference[45:, :, :][fluid[45:, :, :]] = -0.2
     share = fluid[45:].sum() / fluid.sum()
     assert mean_change(difference, fluid) == pytest.approx(0.2 * share, rel=1e-5)
+
+
+def test_lesions_may_be_anywhere_but_in_fluid_joined_to_ventricles(head):
+    t1w, maps = head
+    r, lesion = distance(45, 45, 46), distance(45, 59, 46)
+    t1w[(lesion < 6) & (r > 9)] = 0.8  # beside the ventricle, and darker than grey matter
+    horn = (r > 9) & (r < 15) & (distance(45, 33, 46) < 5)
+    t1w[horn] = FLUID  # wider than the template's
+    apart = distance(70, 45, 46) < 3
+    t1w[apart] = FLUID  # as dark as fluid, but on its own
+    kept = brain_without_ventricles(t1w, maps.brain_mask, maps)
+    assert not kept[r < 9].any()
+    assert not kept[horn].any()
+    np.testing.assert_array_equal(kept, maps.brain_mask & (r > 9) & ~horn)
+
+
+def test_ventricles_end_at_their_reach(head):
+    t1w, maps = head
+    r = distance(45, 45, 46)
+    shaft = (np.abs(np.indices(SHAPE)[0] - 45) < 3) & (np.abs(np.indices(SHAPE)[2] - 46) < 3)
+    t1w[shaft & (r < 29)] = FLUID
+    kept = brain_without_ventricles(t1w, maps.brain_mask, maps)
+    assert not kept[shaft & (r < 15)].any()
+    assert kept[shaft & (r > 22) & (r < 29)].all()
+
+
+def test_without_sure_fluid_lesions_may_be_anywhere(head):
+    t1w, maps = head
+    t1w[maps.brain_mask] = WHITE
+    np.testing.assert_array_equal(
+        brain_without_ventricles(t1w, maps.brain_mask, maps), maps.brain_mask
+    )
 
 
 def test_image_without_grey_matter_has_none(head):

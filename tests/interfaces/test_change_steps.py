@@ -7,6 +7,7 @@ import tiny_app
 from image_grids import GRIDS, grid_of
 from scipy import ndimage
 
+from bids_inpaint.image import template
 from bids_inpaint.image.ants_bridge import write_itk_affine
 from bids_inpaint.image.resample import Grid
 from bids_inpaint.image.volume import Volume, load, save
@@ -29,6 +30,16 @@ def in_template(folder, name, data):
 def xfm_file(tmp_path):
     """The transform as ITK programs take it: from points of the template to those of the T1w."""
     return str(write_itk_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tmp_path / 'xfm.txt'))
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Put a template of few voxels in the place of the true one, and return it."""
+    maps = tiny_app.coarse_template()
+    monkeypatch.setattr(template, 'SHAPE', tiny_app.SHAPE)
+    monkeypatch.setattr(template, 'AFFINE', tiny_app.AFFINE)
+    monkeypatch.setattr('bids_inpaint.interfaces.change.load_template', lambda: maps)
+    return maps
 
 
 def native_points(grid):
@@ -124,6 +135,7 @@ def test_a_mask_lands_in_its_place(tmp_path, xfm_file, name):
     np.testing.assert_allclose(centroid(mask, grid), place, atol=0.5 * smallest)
 
 
+@pytest.mark.usefixtures('coarse')
 def test_composite_gives_the_change_in_units_of_the_source(tmp_path):
     rng = np.random.default_rng(0)
     given = rng.random(tiny_app.SHAPE, dtype=np.float32)
@@ -149,9 +161,35 @@ def test_composite_gives_the_change_in_units_of_the_source(tmp_path):
     assert out.facts['core_threshold'] == 0.2
 
 
-def test_lesions_are_mapped_in_white_matter_with_a_size_in_mm3(tmp_path, monkeypatch):
-    module = 'bids_inpaint.interfaces.change.load_template'
-    monkeypatch.setattr(module, tiny_app.coarse_template)
+@pytest.mark.parametrize('masked', [False, True])
+def test_ventricles_are_left_alone_and_what_was_asked_is_told(tmp_path, coarse, masked):
+    radius = tiny_app.radius(TEMPLATE_PLACES)
+    ventricle, brain = radius < 0.5, radius < 1
+    coarse.white_matter[ventricle] = 0
+    given = np.where(ventricle, 0.2, np.where(coarse.grey_matter > 0, 1.0, 1.4)) * brain
+    lesion = brain & ~ventricle & (TEMPLATE_PLACES[..., 0] > 0)
+    given[lesion] = 0.9
+    asked = np.where(ventricle, 0.5, np.where(lesion, 0.4, 0.05)) * brain
+    files = {'fill_mask': in_template(tmp_path, 'mask', brain)} if masked else {}
+    out = run(
+        Composite(edge_threshold=0.1, core_threshold=0.2, brain_mean=250.0),
+        tmp_path,
+        in_file=in_template(tmp_path, 'predicted', given + asked),
+        t1w_norm=in_template(tmp_path, 'given', given),
+        brain_mask=in_template(tmp_path, 'brain', brain),
+        bias_field=in_template(tmp_path, 'field', np.ones(tiny_app.SHAPE)),
+        **files,
+    )
+    difference = load(out.difference).data
+    np.testing.assert_allclose(difference[lesion], 0.4, atol=1e-5)
+    # Who gives a mask is obeyed; the network is not.
+    inside = ndimage.binary_erosion(ventricle)
+    np.testing.assert_allclose(difference[inside], 0.5 if masked else 0, atol=1e-5)
+    assert out.facts['ventricle_change'] == pytest.approx(0.5, abs=1e-5)
+
+
+@pytest.mark.usefixtures('coarse')
+def test_lesions_are_mapped_in_white_matter_with_a_size_in_mm3(tmp_path):
     healthy = np.where(tiny_app.lesion_share(TEMPLATE_PLACES) > 0, tiny_app.WHITE, 0)
     healthy = np.maximum(tiny_app.head(TEMPLATE_PLACES), healthy)
     files = {

@@ -172,7 +172,9 @@ def test_filled_lesions_come_to_the_template(tmp_path, xfm_file):
     assert out.facts['unfilled_mm3'] == pytest.approx(64 * (mask.sum() - kept))
 
 
-def test_composite_takes_the_mask_and_no_threshold(tmp_path):
+def test_composite_takes_the_mask_and_no_threshold(tmp_path, monkeypatch):
+    monkeypatch.setattr('bids_inpaint.interfaces.change.load_template', tiny_app.coarse_template)
+    monkeypatch.setattr('bids_inpaint.image.template.AFFINE', tiny_app.AFFINE)
     rng = np.random.default_rng(0)
     given = rng.random(tiny_app.SHAPE, dtype=np.float32)
     predicted = given + rng.uniform(-1, 1, tiny_app.SHAPE).astype(np.float32)

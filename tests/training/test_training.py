@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bids_inpaint.image.template import SPACE
+from bids_inpaint.image.template import SPACE, Template, load_template
 from bids_inpaint.network.card import read_card
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.weights import save_weights
@@ -349,6 +349,27 @@ def _prediction(filled):
     )
 
 
+@pytest.fixture
+def no_ventricles(monkeypatch):
+    nowhere = np.zeros(SHAPE, np.float32)
+    maps = Template(nowhere, nowhere, nowhere, np.ones(SHAPE, bool))
+    monkeypatch.setattr(assess, 'load_template', lambda: maps)
+
+
+def test_a_change_is_taken_where_the_app_takes_it(monkeypatch):
+    def half(t1w, brain_mask, maps):
+        np.testing.assert_array_equal(t1w, prediction.example.lesioned)
+        assert maps is load_template()
+        return brain_mask & (np.indices(SHAPE)[0] < 11)
+
+    prediction = _prediction(0.9)
+    monkeypatch.setattr(assess, 'brain_without_ventricles', half)
+    _, changed = assess.apply_thresholds(prediction, edge_threshold=0.1, core_threshold=0.2)
+    assert changed[10].any()
+    assert not changed[11:].any()
+
+
+@pytest.mark.usefixtures('no_ventricles')
 def test_thresholds_keep_lesions_and_drop_small_changes():
     lesioned = _prediction(0.9)
     healthy = replace(
