@@ -3,6 +3,7 @@
 `blind` trains, chooses the thresholds on validation data, and writes weights and card;
 `nonblind` trains the network that fills lesions that a mask tells it of;
 `average` averages networks of which one began with the other, to go on from;
+`calibrate` takes a constant out of what a blind network changes;
 `assess` measures a network on the frozen test set, and writes the figures into its card;
 `masks` brings expert masks to the template grid, as `--masks` of the others needs them.
 """
@@ -24,6 +25,7 @@ from bids_inpaint.network.card import read_card, write_card
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import assess
 from bids_inpaint.training.average import average_networks
+from bids_inpaint.training.calibrate import remove_offset
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.configs.override import override
 from bids_inpaint.training.examples import (
@@ -104,6 +106,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--shares', type=float, nargs='+', required=True, help='how much each counts'
     )
     averaged.add_argument('--out', type=Path, required=True, help='folder of the average')
+    calibrated = tasks.add_parser('calibrate', help='take a constant out of what it changes')
+    calibrated.add_argument(
+        '--brains', type=Path, nargs='+', required=True, help='as above; those to validate count'
+    )
+    calibrated.add_argument('--out', type=Path, required=True, help='folder of the network')
     masks = tasks.add_parser('masks', help='bring expert masks to the template grid')
     masks.add_argument('--source', type=Path, required=True, help='BIDS dataset with masks')
     masks.add_argument(
@@ -259,6 +266,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             bring_masks(arguments.source, arguments.derivatives, arguments.out)
         elif arguments.task == 'average':
             average_networks(arguments.models, arguments.shares, arguments.out)
+        elif arguments.task == 'calibrate':
+            offset = remove_offset(arguments.out, load_brains(arguments.brains, 'validation'))
+            LOGGER.info('%.4f of the mean of the brain was taken off', offset)
         elif arguments.task == 'assess':
             if arguments.choose_thresholds:
                 _choose_again(arguments)
