@@ -3,7 +3,7 @@
 `blind` trains, chooses the thresholds on validation data, and writes weights and card;
 `nonblind` trains the network that fills lesions that a mask tells it of;
 `average` averages networks of which one began with the other, to go on from;
-`calibrate` takes a constant out of what a blind network changes;
+`calibrate` sets how much a blind network changes, on validation data;
 `assess` measures a network on the frozen test set, and writes the figures into its card;
 `masks` brings expert masks to the template grid, as `--masks` of the others needs them.
 """
@@ -25,7 +25,7 @@ from bids_inpaint.network.card import read_card, write_card
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import assess
 from bids_inpaint.training.average import average_networks
-from bids_inpaint.training.calibrate import remove_offset
+from bids_inpaint.training.calibrate import calibrate
 from bids_inpaint.training.configs import TrainingConfig
 from bids_inpaint.training.configs.override import override
 from bids_inpaint.training.examples import (
@@ -106,11 +106,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--shares', type=float, nargs='+', required=True, help='how much each counts'
     )
     averaged.add_argument('--out', type=Path, required=True, help='folder of the average')
-    calibrated = tasks.add_parser('calibrate', help='take a constant out of what it changes')
-    calibrated.add_argument(
-        '--brains', type=Path, nargs='+', required=True, help='as above; those to validate count'
-    )
-    calibrated.add_argument('--out', type=Path, required=True, help='folder of the network')
+    tasks.add_parser('calibrate', parents=[data], help='set how much a blind network changes')
     masks = tasks.add_parser('masks', help='bring expert masks to the template grid')
     masks.add_argument('--source', type=Path, required=True, help='BIDS dataset with masks')
     masks.add_argument(
@@ -214,6 +210,15 @@ def _choose_thresholds(
     )
 
 
+def _calibrate(arguments: argparse.Namespace) -> None:
+    """Calibrate the blind network of `--out`."""
+    brains = load_brains(arguments.brains, 'validation')
+    config = _load_config(read_card(arguments.out).name)
+    examples = validation_examples(brains, load_masks(arguments.masks, 'validation'), config)
+    chosen = calibrate(arguments.out, examples, brains)
+    LOGGER.info('gain %.2f, offset %.4f of the mean of the brain', *chosen)
+
+
 def _choose_again(arguments: argparse.Namespace) -> None:
     """Choose the thresholds of the blind network of `--out` anew, and put them into its card."""
     network, card = load_weights(arguments.out)
@@ -267,8 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.task == 'average':
             average_networks(arguments.models, arguments.shares, arguments.out)
         elif arguments.task == 'calibrate':
-            offset = remove_offset(arguments.out, load_brains(arguments.brains, 'validation'))
-            LOGGER.info('%.4f of the mean of the brain was taken off', offset)
+            _calibrate(arguments)
         elif arguments.task == 'assess':
             if arguments.choose_thresholds:
                 _choose_again(arguments)
