@@ -23,6 +23,8 @@ def test_results_are_those_of_the_card():
     rows = {
         'error left in lesions, output': ('lesion_error', 3),
         'error left in lesions, users get': ('lesion_error_composite', 3),
+        'error left without the pale rims, output': ('lesion_core_error', 3),
+        'error left without the pale rims, users get': ('lesion_core_error_composite', 3),
         'PSNR of a volume with lesions, before': ('lesioned_psnr_before_db', 1),
         'PSNR of a volume with lesions, users get': ('lesioned_psnr_composite_db', 1),
         'PSNR of a healthy volume, output': ('healthy_psnr_db', 1),
@@ -43,6 +45,8 @@ def test_readme_tells_what_the_card_does():
     for name, digits, unit in (
         ('lesion_error', 2, ''),
         ('lesion_error_composite', 2, ''),
+        ('lesion_core_error', 2, ''),
+        ('lesion_core_error_composite', 2, ''),
         ('healthy_psnr_db', 1, ' dB'),
         ('healthy_psnr_composite_db', 1, ' dB'),
         ('healthy_change_ml', 1, ' ml'),
@@ -50,3 +54,12 @@ def test_readme_tells_what_the_card_does():
         assert f'| {test[name]:.{digits}f}{unit} |' in text, name
     brains = len(CARD['training']['brains'])
     assert f'has seen {brains} adults' in text
+
+
+def test_tables_are_of_the_networks_shipped():
+    pages = sorted((ROOT / 'docs/results').glob('*.md'))
+    assert {page.name[0] for page in pages} == set('abcdef')
+    for page in pages:
+        for name in ('blind', 'nonblind'):
+            card = json.loads((ROOT / f'models/{name}/card.json').read_text())
+            assert f'{name} {card["sha256"][:8]}' in page.read_text(), page.name

@@ -7,7 +7,7 @@ from bids_inpaint.training.lesions import LesionConfig
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of the weights in `models/blind`.
+    """Return the config that the weights in `models/blind` began with.
 
     32 filters instead of the paper's 40, which take two thirds of the time of each step.
     """

@@ -7,12 +7,12 @@ from bids_inpaint.training.configs import Stage, TrainingConfig, blind
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of `blind` with all of the changes of `AugmentConfig`, and caps."""
+    """Return the config of `blind` with what patients' scans look like, and caps."""
     base = blind.get_config()
     return replace(
         base,
         lesions=replace(base.lesions, caps_probability=0.3),
-        augment=AugmentConfig(),
+        augment=AugmentConfig(widen_probability=0),
         stages=(Stage(until=13000, crop_vox=96, lesion_weight=8.0),),
         learning_rate=6e-4,
         decay_share=0.7,
