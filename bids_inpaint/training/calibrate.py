@@ -17,7 +17,7 @@ from bids_inpaint.training.pipeline import Brain, Example
 
 _LAST_LAYER = 'full_resolution'
 _GAINS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHARES = tuple(number / 20 for number in range(21))
 _LEAST_HEALTHY_DB = 50.5
 
 
