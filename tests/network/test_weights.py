@@ -48,7 +48,8 @@ def test_saved_network_differs_by_half_precision_only(tmp_path):
     )
     save_weights(network, tmp_path, {'name': 'x', 'architecture': TINY, **thresholds})
     after = load_weights(tmp_path)[0].predict_on_batch(t1w)['reconstructed']
-    np.testing.assert_allclose(after, before, atol=5e-3)
+    # 0.0003 to 0.002 with twelve networks; 8 times as much with bfloat16.
+    assert 0 < np.std(after - before) < 4e-3 * np.std(before)
 
 
 def test_weights_hold_numbers_only(folder):
