@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -134,7 +135,9 @@ def _folders_with_failures(output_dir: Path, subjects: Iterable[str]) -> list[Pa
 def _run(jobs: Sequence[_Job], processes: int) -> list[ReportFailure]:
     """Make all pages, and tell which failed."""
     failures = []
-    context = multiprocessing.get_context('fork')
+    # A fork of a process in which the network ran, as nipype's Linear plugin has it, hangs.
+    method = 'forkserver' if 'keras' in sys.modules else 'fork'
+    context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         futures = {pool.submit(_make, job): job.subject for job in jobs}
         for future in as_completed(futures):
