@@ -36,7 +36,8 @@ AFFINE = np.diag([4.0, 4, 4, 1])
 AFFINE[:3, 3] = FINE_AFFINE[:3, 3]
 MIDDLE_MM = np.array([0.0, -17, 12])
 LESION_MM = np.array([24.0, -30, 20])
-GREY, WHITE, LESION = 0.8, 1.2, 0.7
+VENTRICLE_MM = np.array([-8.0, -17, 12])
+GREY, WHITE, LESION, FLUID = 0.8, 1.2, 0.7, 0.3
 GAIN = 300.0
 
 
@@ -64,13 +65,19 @@ def lesion_share(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((11 - np.linalg.norm(points - LESION_MM, axis=-1)) / 4, 0, 1)
 
 
+def ventricle_share(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of fluid at each place of the brain, as that of a lesion."""
+    return np.clip((13 - np.linalg.norm(points - VENTRICLE_MM, axis=-1)) / 4, 0, 1)
+
+
 def head(points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Brightness of a head with a lesion at places of the template."""
+    """Brightness of a head with a lesion and a ventricle at places of the template."""
     r = radius(points)
     white = np.clip((0.75 - r) / 0.1, 0, 1)
     brain = GREY + (WHITE - GREY) * white
     brain += lesion_share(points) * (LESION - brain)
-    return np.where(r < 1, brain, np.where(r < 1.2, 0.3, 0.0)).astype(np.float32)
+    brain += ventricle_share(points) * (FLUID - brain)
+    return np.where(r < 1, brain, np.where(r < 1.2, FLUID, 0.0)).astype(np.float32)
 
 
 def bias_field(points: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -85,7 +92,7 @@ def coarse_template() -> Template:
     return Template(
         t1w=np.where(r < 1, head(points), 0).astype(np.float32),
         grey_matter=((r < 0.98) & (r > 0.78)).astype(np.float32),
-        white_matter=(r < 0.62).astype(np.float32),
+        white_matter=((r < 0.62) & (ventricle_share(points) == 0)).astype(np.float32),
         brain_mask=r < 1,
     )
 
