@@ -6,6 +6,7 @@ grid, in units of the mean of the brain. Cases are made one at a time: a volume 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bids_inpaint.image.lesion_map import tissue_median
 from bids_inpaint.image.resample import inverse
 from bids_inpaint.image.template import SPACE, load_template
 from bids_inpaint.image.volume import load
+from bids_inpaint.network.card import read_card
 from bids_inpaint.training.assess import healthy
 from bids_inpaint.training.configs.blind import get_config
 from bids_inpaint.training.examples import (
@@ -72,6 +74,15 @@ class Setup:
     memory: Memory
     most: int | None = None
     threads: int = 1
+
+    @cached_property
+    def trained_on(self) -> frozenset[str]:
+        """Patients that the blind network has learnt from, as its card tells."""
+        return frozenset(read_card(self.models / 'blind').training.get('patients', ()))
+
+    def side_of(self, patient: str) -> Side:
+        """Tell the side of a patient."""
+        return 'training' if patient in self.trained_on else side_of_mask(patient)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +149,7 @@ def healthy_cases(setup: Setup, side: Side = 'test') -> Iterator[Case]:
 
 def simulated_cases(setup: Setup, side: Side = 'test') -> Iterator[Case]:
     """Yield simulated lesions: the frozen test set, or what training validates with."""
-    masks = load_masks(setup.masks, side)
+    masks = load_masks(setup.masks, side, without=setup.trained_on)
     for dataset, path, brain in brains_of(setup, side):
         if side == 'test':
             examples = [example for _, example in test_examples([brain], masks)]
@@ -155,11 +166,12 @@ def patient_cases(setup: Setup, *sides: Side) -> Iterator[Case]:
     found = (
         path
         for path in find_brains(setup.patients)
-        if (not sides or side_of_mask(participant_of(path)) in sides)
+        if (not sides or setup.side_of(participant_of(path)) in sides)
     )
     for path in islice(found, setup.most):
         folder = setup.masks / path.parent.relative_to(setup.patients)
-        yield _patient(path, folder / path.name.replace(_T1W, _MASK))
+        mask_file = folder / path.name.replace(_T1W, _MASK)
+        yield _patient(path, mask_file, setup.side_of(participant_of(path)))
 
 
 def _of_brain(
@@ -179,7 +191,7 @@ def _of_brain(
     )
 
 
-def _patient(path: Path, mask_file: Path) -> Case:
+def _patient(path: Path, mask_file: Path, side: Side) -> Case:
     given = load(path).data
     if not mask_file.is_file():
         msg = f'{path}: a patient needs an expert mask {mask_file}, which is not there'
@@ -190,7 +202,7 @@ def _patient(path: Path, mask_file: Path) -> Case:
     return Case(
         name=name,
         participant=participant_of(path),
-        side=side_of_mask(participant_of(path)),
+        side=side,
         given=given,
         truth=None,
         share=lesions.astype(np.float32),

@@ -211,7 +211,8 @@ def _patients(
             'share of it that is gone.',
             f'`change_outside_ml`: voxels outside what was drawn that changed by more than '
             f'{_CHANGE} of the mean of the brain.',
-            'Patients of the validation side have had a part in choosing thresholds.',
+            'Patients of the validation side have had a part in choosing thresholds; the network '
+            'has learnt from those of the training side.',
             *notes[:1],
         ],
     )

@@ -48,6 +48,7 @@ def make(setup: Setup) -> list[Table]:
             ('simulated', simulated_cases(setup)),
             ('patients', patient_cases(setup, 'test')),
             ('patients, validation', patient_cases(setup, 'validation')),
+            ('patients, training', patient_cases(setup, 'training')),
             ('healthy', healthy_cases(setup)),
         )
         for case in cases
@@ -60,7 +61,7 @@ def make(setup: Setup) -> list[Table]:
             threshold_rows,
             [
                 'Mean Dice with simulated lesions of validation participants and with expert '
-                'masks of validation patients; both sources count alike.',
+                'masks of validation patients, if there are any; both sources count alike.',
                 f'Chosen: {chosen}; the card of the network has {network.card.lesion_threshold}.',
             ],
         ),

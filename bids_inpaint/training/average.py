@@ -11,7 +11,7 @@ from bids_inpaint.network.card import Card
 from bids_inpaint.network.weights import load_weights, save_weights
 
 # What all of them were trained on; the rest of a training is of each its own.
-_DATA = ('brains', 'masks', 'patients', 'backend')
+_DATA = ('brains', 'masks', 'backend')
 
 
 def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path) -> Card:
@@ -58,5 +58,6 @@ def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path
         for (_, other), share in zip(loaded, shares, strict=True)
     ]
     seen = {name: card.training[name] for name in _DATA if name in card.training}
-    training = {**seen, 'averaged': made_of}
+    patients = {name for _, other in loaded for name in other.training.get('patients', ())}
+    training = {**seen, 'patients': sorted(patients), 'averaged': made_of}
     return save_weights(network, out, {**kept, 'metrics': {}, 'training': training})

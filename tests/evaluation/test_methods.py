@@ -1,11 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny_brains import SHAPE, flat_brain, healthy_brain
 
-from bids_inpaint.evaluation import methods
-from bids_inpaint.evaluation.cases import anat2std_of, healthy_cases, patient_cases
+from bids_inpaint.evaluation import cases, methods
+from bids_inpaint.evaluation.cases import (
+    anat2std_of,
+    healthy_cases,
+    patient_cases,
+    simulated_cases,
+)
 from bids_inpaint.evaluation.memory import Memory
 from bids_inpaint.evaluation.methods import Network, all_methods, native_grid, there_and_back
+from bids_inpaint.network.card import read_card, write_card
 
 
 def test_the_way_there_and_back_blurs_but_does_not_move():
@@ -84,6 +92,19 @@ def test_cases_are_those_of_their_side(setup):
     (patient,) = patient_cases(setup, 'test')
     assert patient.share.sum() == 48
     assert patient.white_matter == pytest.approx(1.4, abs=0.01)
+
+
+def test_a_patient_whom_the_network_has_learnt_from_validates_nothing(setup, monkeypatch):
+    card = read_card(setup.models / 'blind')
+    learnt = replace(card, training={'patients': ['mslesseg14']})
+    write_card(learnt, setup.models / 'blind')
+    assert [case.side for case in patient_cases(setup)] == ['training', 'test']
+    assert list(patient_cases(setup, 'validation')) == []
+    left_out = []
+    monkeypatch.setattr(cases, 'load_masks', lambda *_, without: left_out.append(without))
+    monkeypatch.setattr(cases, 'validation_examples', lambda *_: [])
+    assert list(simulated_cases(setup, 'validation')) == []
+    assert left_out == [{'mslesseg14'}]
 
 
 def test_a_patient_needs_a_mask(setup):

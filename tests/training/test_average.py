@@ -10,12 +10,12 @@ from bids_inpaint.training.__main__ import main
 TINY = UNetConfig(filters=2, levels=1, reconstruction_filters=2, window_vox=16)
 
 
-def write_network(folder, value, architecture=TINY):
+def write_network(folder, value, architecture=TINY, patients=()):
     network = build_unet(architecture)
     for variable in network.trainable_variables:
         variable.assign(keras.ops.full(variable.shape, value))
     card = {'name': 'blind', 'architecture': architecture, 'metrics': {'test': 1}}
-    card['training'] = {'brains': ['a'], 'config': value}
+    card['training'] = {'brains': ['a'], 'patients': list(patients), 'config': value}
     return save_weights(network, folder, card)
 
 
@@ -25,13 +25,17 @@ def average(folder, *names, shares):
 
 
 def test_average_is_weighted_and_says_of_what(tmp_path):
-    cards = [write_network(tmp_path / name, v) for name, v in (('a', 0.0), ('b', 1.0))]
+    cards = [
+        write_network(tmp_path / 'a', 0.0, patients=['x', 'w']),
+        write_network(tmp_path / 'b', 1.0, patients=['w', 'v']),
+    ]
     assert average(tmp_path, 'a', 'b', shares=['3', '1']) == 0
     network, card = load_weights(tmp_path / 'out')
     for variable in network.trainable_variables:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), 0.25)
     assert card.metrics == {}
-    assert card.training.keys() == {'brains', 'averaged'}
+    assert card.training.keys() == {'brains', 'patients', 'averaged'}
+    assert card.training['patients'] == ['v', 'w', 'x']
     assert card.training['averaged'] == [
         {'sha256': cards[0].sha256, 'share': 0.75, 'training': cards[0].training},
         {'sha256': cards[1].sha256, 'share': 0.25, 'training': cards[1].training},

@@ -66,7 +66,7 @@ def test_the_network_then_predicts_so(tmp_path, monkeypatch):
         return [Brain('ds', '01', TRUTH.astype(np.float16), 1.4, 1.1)]
 
     monkeypatch.setattr(command, 'load_brains', brains)
-    monkeypatch.setattr(command, 'load_masks', lambda _, side: asked.append(side))
+    monkeypatch.setattr(command, 'load_masks', lambda _, side, **_w: asked.append(side))
     monkeypatch.setattr(command, 'validation_examples', lambda *_: [example])
     before, _ = load_weights(tmp_path)
     own = Prediction(example, inpaint(before, LESIONED, BRAIN, window_vox=16), BRAIN)

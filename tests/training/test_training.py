@@ -416,6 +416,7 @@ def test_caps_touch_the_ventricle(brains, monkeypatch):
 
 def test_thresholds_are_chosen_anew_and_written(tmp_path, monkeypatch):
     card = {'name': 'blind', 'architecture': CONFIG.architecture, 'metrics': {'old': 1}}
+    card['training'] = {'patients': ['p']}
     save_weights(compile_network(CONFIG, CONFIG.stages[0]), tmp_path, card)
     chosen = {
         'change_edge_threshold': 0.04,
@@ -425,13 +426,15 @@ def test_thresholds_are_chosen_anew_and_written(tmp_path, monkeypatch):
     }
     sides = []
     monkeypatch.setattr(command, 'load_brains', lambda _, side: sides.append(side) or [])
-    monkeypatch.setattr(command, 'load_masks', lambda *_: [])
+    left_out = []
+    monkeypatch.setattr(command, 'load_masks', lambda *_, without: left_out.append(without) or [])
     monkeypatch.setattr(command, '_choose_thresholds', lambda *_: dict(chosen))
     monkeypatch.setattr(command, '_assess', lambda _, side: sides.append(side))
     data = ['--brains', 'b', '--masks', 'm', '--out', str(tmp_path)]
     assert command.main(['assess', '--choose-thresholds', *data]) == 0
     after = read_card(tmp_path)
     assert sides == ['validation', 'validation', 'test']
+    assert left_out == [{'p'}], 'whoever trained it does not validate it'
     assert (after.change_edge_threshold, after.change_core_threshold) == (0.04, 0.3)
     assert after.lesion_threshold == 0.08
     assert after.metrics == {'old': 1, 'validation_lesion_dice': 0.5}
