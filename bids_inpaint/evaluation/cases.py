@@ -78,7 +78,7 @@ class Setup:
     @cached_property
     def trained_on(self) -> frozenset[str]:
         """Patients that the blind network has learnt from, as its card tells."""
-        return frozenset(read_card(self.models / 'blind').training.get('patients', ()))
+        return read_card(self.models / 'blind').patients
 
     def side_of(self, patient: str) -> Side:
         """Tell the side of a patient."""

@@ -49,6 +49,11 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def patients(self) -> frozenset[str]:
+        """Patients whose images the network has learnt from; they do not validate it."""
+        return frozenset(self.training.get('patients', ()))
+
 
 def models_folder() -> Path:
     """Folder of the networks that come with the program: of the wheel, or of the checkout."""

@@ -21,7 +21,7 @@ from typing import Any
 import keras
 from threadpoolctl import threadpool_limits
 
-from bids_inpaint.network.card import Card, read_card, write_card
+from bids_inpaint.network.card import read_card, write_card
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import assess
 from bids_inpaint.training.average import average_networks
@@ -137,19 +137,17 @@ def _train(arguments: argparse.Namespace) -> None:
         config = override(config, assignment)
     patients = _load_patients(arguments, config)
     start = read_card(arguments.start) if arguments.start else None
-    seen = {patient.participant for patient in patients}
-    if start:
-        seen |= _patients_of(start)
+    seen = {patient.participant for patient in patients} | (start.patients if start else set())
     brains = load_brains(arguments.brains, 'training')
     masks = load_masks(arguments.masks, 'training')
     validation = load_brains(arguments.brains, 'validation')
     validation_masks = load_masks(arguments.masks, 'validation', without=seen)
     examples = validation_examples(validation, validation_masks, config)
     LOGGER.info(
-        '%d brains, %d masks, %d patients, %d volumes to validate',
+        '%d brains, %d masks, %d scans of patients, %d volumes to validate',
         len(brains),
         len(masks),
-        len({patient.participant for patient in patients}),
+        len(patients),
         len(examples),
     )
     network = train(
@@ -199,11 +197,6 @@ def _load_patients(arguments: argparse.Namespace, config: TrainingConfig) -> lis
     return load_patients(arguments.patients, arguments.masks, arguments.nonblind)
 
 
-def _patients_of(card: Card) -> set[str]:
-    """Patients whose images a network has learnt from, whose masks then do not validate it."""
-    return set(card.training.get('patients', ()))
-
-
 def _choose_thresholds(
     network: keras.Model, examples: Sequence[Example], brains: Sequence[Brain], config: Any
 ) -> dict[str, float]:
@@ -222,7 +215,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     """Calibrate the blind network of `--out`."""
     card = read_card(arguments.out)
     brains = load_brains(arguments.brains, 'validation')
-    masks = load_masks(arguments.masks, 'validation', without=_patients_of(card))
+    masks = load_masks(arguments.masks, 'validation', without=card.patients)
     examples = validation_examples(brains, masks, _load_config(card.name))
     chosen = calibrate(arguments.out, examples, brains)
     LOGGER.info('gain %.2f, offset %.4f of the mean of the brain', *chosen)
@@ -234,7 +227,7 @@ def _choose_again(arguments: argparse.Namespace) -> None:
     network.compile(jit_compile=False)
     config = _load_config(card.name)
     brains = load_brains(arguments.brains, 'validation')
-    masks = load_masks(arguments.masks, 'validation', without=_patients_of(card))
+    masks = load_masks(arguments.masks, 'validation', without=card.patients)
     examples = validation_examples(brains, masks, config)
     chosen = _choose_thresholds(network, examples, brains, config)
     metrics = {**card.metrics, 'validation_lesion_dice': chosen.pop('lesion_dice')}
@@ -248,7 +241,7 @@ def _assess(arguments: argparse.Namespace, side: Side) -> None:
     network, card = load_weights(arguments.out)
     network.compile(jit_compile=False)
     brains = load_brains(arguments.brains, side)
-    masks = load_masks(arguments.masks, side, without=_patients_of(card))
+    masks = load_masks(arguments.masks, side, without=card.patients)
     window, hidden = card.architecture.window_vox, card.name == 'nonblind'
     if side == 'test':
         examples = [

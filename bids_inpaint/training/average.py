@@ -58,6 +58,6 @@ def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path
         for (_, other), share in zip(loaded, shares, strict=True)
     ]
     seen = {name: card.training[name] for name in _DATA if name in card.training}
-    patients = {name for _, other in loaded for name in other.training.get('patients', ())}
+    patients = frozenset().union(*(other.patients for _, other in loaded))
     training = {**seen, 'patients': sorted(patients), 'averaged': made_of}
     return save_weights(network, out, {**kept, 'metrics': {}, 'training': training})
