@@ -156,15 +156,26 @@ def test_an_array_gives_what_one_machine_gives_and_may_be_submitted_again(
     assert {path.parts[-3] for path in same} == {'sub-01', 'sub-03'}
 
 
-def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
+@pytest.fixture
+def submit_containers(submit, tiny, tmp_path) -> Callable[..., None]:
+    """`submit`, with the tiny app in a container: `submit_containers('1-2', '--env=A=b')`."""
     image = os.environ.get('BIDS_INPAINT_SIF')
     if not image or not shutil.which('apptainer'):
         pytest.skip('needs apptainer and BIDS_INPAINT_SIF; make test-containers sets it')
-    (tmp_path / 'out').mkdir()
-    folders = f'{TESTS}:/tests:ro,{tiny}:{tiny},{tmp_path}/out:{tmp_path}/out'
-    run = f'apptainer exec --containall -B {folders},{{scratch}}:{{scratch}} {image}'
-    drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108
-    submit('1-2', RUN=f'{run} python /tests/tiny_app.py', **drop)
+
+    def submit_array(array: str, *options: str, **environ: str) -> None:
+        (tmp_path / 'out').mkdir()
+        folders = f'{TESTS}:/tests:ro,{tiny}:{tiny},{tmp_path}/out:{tmp_path}/out'
+        line = ['apptainer exec --containall -B', f'{folders},{{scratch}}:{{scratch}}', *options]
+        run = ' '.join([*line, image, 'python /tests/tiny_app.py'])
+        drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108
+        submit(array, RUN=run, **drop, **environ)
+
+    return submit_array
+
+
+def test_an_array_of_containers(cluster, submit_containers, tiny, tmp_path):
+    submit_containers('1-2')
     cluster.wait()
     assert logs(tmp_path).count('ended with status 0') == 2, logs(tmp_path)
     check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02'])
@@ -172,16 +183,26 @@ def test_an_array_of_containers(cluster, submit, tiny, tmp_path):
     assert description['GeneratedBy'][0]['Container']['Type'] == 'singularity'
 
 
-def test_a_task_that_is_asked_to_end(cluster, submit, tmp_path):
-    (tmp_path / 'scratch').mkdir()
-    submit('1', TINY_WAIT=f'{tmp_path}/never', SCRATCH=f'{tmp_path}/scratch')
+def check_end_of_a_task(cluster: Cluster, tmp_path: Path) -> None:
+    """Ask the task to end as at a time limit, when the script alone is told; see that it did."""
     wait_for_log(tmp_path, 'denoise\n', 1)
-    # As at a time limit: the script alone is told.
     cluster('exec', 'scancel', '--batch', '--signal=TERM', '--name=bids_inpaint')
     cluster.wait()
     assert 'sub-01 ended with status 143' in logs(tmp_path)
     assert list((tmp_path / 'scratch').iterdir()) == []
     assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
+
+
+def test_a_task_that_is_asked_to_end(cluster, submit, tmp_path):
+    (tmp_path / 'scratch').mkdir()
+    submit('1', TINY_WAIT=f'{tmp_path}/never', SCRATCH=f'{tmp_path}/scratch')
+    check_end_of_a_task(cluster, tmp_path)
+
+
+def test_containers_are_asked_to_end(cluster, submit_containers, tmp_path):
+    (tmp_path / 'scratch').mkdir()
+    submit_containers('1', '--env=TINY_WAIT=/never', SCRATCH=f'{tmp_path}/scratch')
+    check_end_of_a_task(cluster, tmp_path)
 
 
 def test_a_node_that_loses_power(cluster, submit, tiny, tmp_path):
