@@ -31,7 +31,8 @@ def container_type(root: Path = Path('/'), environ: Mapping[str, str] = os.envir
         return 'singularity'
     if (root / '.dockerenv').exists():
         return 'docker'
-    if (root / 'run/.containerenv').exists():
+    # With --read-only podman mounts an empty /run over its mark, but leaves the variable.
+    if (root / 'run/.containerenv').exists() or environ.get('container') == 'podman':
         return 'podman'
     return None
 

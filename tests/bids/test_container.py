@@ -24,6 +24,11 @@ def test_apptainer_is_known_by_its_variable_even_in_an_image_of_docker(tmp_path,
     assert container_type(tmp_path, {variable: '/app.sif'}) == 'singularity'
 
 
+def test_podman_is_known_without_its_mark(tmp_path):
+    assert container_type(tmp_path, {'container': 'podman'}) == 'podman'
+    assert container_type(tmp_path, {'container': 'lxc'}) is None
+
+
 def test_no_container(tmp_path):
     assert container_type(tmp_path, {}) is None
     assert container_facts(tmp_path, {}) == {}
