@@ -1,5 +1,6 @@
 """What pages say of the code and of the network shipped is so."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_readme_tells_what_the_card_does():
         assert f'| {test[name]:.{digits}f}{unit} |' in text, name
     brains = len(CARD['training']['brains'])
     assert f'has seen {brains} adults' in text
+
+
+def test_the_patient_of_the_readme_is_that_of_the_results():
+    with (ROOT / 'docs/results/b_patients.tsv').open() as file:
+        rows = list(csv.DictReader(file, delimiter='\t'))
+    wanted = ('openms26', 'inpainted')
+    (gone,) = (
+        float(row['reduction']) for row in rows if (row['patient'], row['method']) == wanted
+    )
+    readme = (ROOT / 'README.md').read_text()
+    assert f'The patient above lost {100 * gone:.0f} % of the contrast' in readme
 
 
 def test_tables_are_of_the_networks_shipped():
