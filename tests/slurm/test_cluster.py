@@ -108,7 +108,8 @@ def submit(cluster, tiny, tmp_path) -> Callable[..., None]:
     """Submit the array script for some participants: `submit('1-3', TINY_WAIT='go')`."""
 
     def submit_array(array: str, **environ: str) -> None:
-        arguments = ('--mem=1500M', f'--array={array}', f'--chdir={tmp_path}', str(SCRIPT))
+        limits = ('--mem=1500M', '--cpus-per-task=2')  # a task fills a node
+        arguments = (*limits, f'--array={array}', f'--chdir={tmp_path}', str(SCRIPT))
         usual = {
             'DATA': f'{tiny}/data',
             'OUT': f'{tmp_path}/out',
