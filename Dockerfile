@@ -1,8 +1,8 @@
 # docker build -t bids_inpaint .                          CPU
 # docker build --build-arg DEVICE=gpu -t bids_inpaint .   NVIDIA GPU, or CPU where there is none
 #
-# docs/containers.md tells what each layer holds. The dependencies come before the source: a change
-# of code rebuilds the last two layers only.
+# docs/containers.md describes the layers. Dependencies come before the source, so that a change of
+# code rebuilds the last two layers only.
 
 ARG BASE=python:3.11-slim-bookworm
 
@@ -35,7 +35,7 @@ COPY --from=dependencies /opt/bids_inpaint /opt/bids_inpaint
 COPY --from=program /build/image /opt/bids_inpaint
 
 ARG DEVICE=cpu
-ARG VERSION=0.1.0
+ARG VERSION=0.3.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="bids_inpaint" \
       org.opencontainers.image.description="Blind inpainting of white-matter lesions in T1-weighted MRI, as a BIDS App" \

@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: networks, and what reports are made of, are package data."""
+"""Package data that pyproject.toml cannot express: networks, and assets of reports."""
 
 from setuptools import find_packages, setup
 
@@ -6,7 +6,11 @@ setup(
     packages=[*find_packages(include=['bids_inpaint*']), 'bids_inpaint.models'],
     package_dir={'bids_inpaint.models': 'models'},
     package_data={
-        'bids_inpaint.models': ['*/weights.npz', '*/card.json'],
+        'bids_inpaint.models': [
+            f'{name}/{file}'
+            for name in ('blind', 'nonblind')
+            for file in ('weights.npz', 'card.json')
+        ],
         'bids_inpaint.reports': ['assets/*', 'assets/*/*'],
     },
 )

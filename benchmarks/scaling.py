@@ -75,7 +75,7 @@ def two_nodes(folder: Path) -> Iterator[None]:
 
 
 def run_array(cluster: Path, folder: Path, scans: int, **environ: str) -> float:
-    """Submit the array, wait for its end, and tell the seconds that it took."""
+    """Submit the array, wait for its end, and return the seconds that it took."""
     limits = ('--mem=1500M', '--cpus-per-task=1', f'--chdir={folder / "logs"}')
     script = [str(ROOT / 'hpc/bids_inpaint.sbatch')]
     (folder / 'logs').mkdir()

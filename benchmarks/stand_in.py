@@ -7,7 +7,7 @@ which takes longer than all else that is left, and is the same for each.
 
 TEMPLATE is an output folder in which sub-01 was processed. Of its images and figures the first
 1/SHRINK is written. What is not computation is the program's own: discovery, files of the dataset,
-configuration, gathering of what a page is to tell, temporary names and renaming. Of each run
+configuration, content of the pages, temporary names and renaming. Of each run
 NOTES gets a file with its wall and CPU time, and how often it opened a file and listed a folder.
 """
 
@@ -61,12 +61,12 @@ def serve(template: Path, shrink: int, address: str, notes: Path) -> None:
 
 def prepare(template: Path, shrink: int) -> None:
     """Load the program, and replace its computation."""
-    os.environ['NO_ET'] = '1'  # nipype asks a server for its newest version otherwise
+    os.environ['NO_ET'] = '1'  # else nipype asks a server for its latest version
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from bids_inpaint.bids import discovery  # noqa: F401 - loaded once for all runs
     from bids_inpaint.bids.scan import Scan
+    from bids_inpaint.run import execute, pages
     from bids_inpaint.settings import Settings
-    from bids_inpaint.workflows import execute, reports
 
     def run_participants(settings: Settings, scans: list[Scan]) -> list[Any]:
         for scan in scans:
@@ -81,7 +81,7 @@ def prepare(template: Path, shrink: int) -> None:
         return page
 
     vars(execute)['run_participants'] = run_participants
-    vars(reports)['report_participant'] = report_participant
+    vars(pages)['report_participant'] = report_participant
 
 
 def write_copy(template: Path, out: Path, pattern: str, name: str, shrink: int) -> None:
@@ -93,7 +93,7 @@ def write_copy(template: Path, out: Path, pattern: str, name: str, shrink: int) 
 
 def write_one(path: Path, target: Path, name: str, shrink: int) -> None:
     """Write one file as the program does, of an image or a figure the first part only."""
-    from bids_inpaint.bids.atomic import replacing
+    from bids_inpaint.files import replacing
 
     with replacing(target) as temporary:
         if path.suffix in {'.gz', '.svg'}:
@@ -118,7 +118,7 @@ def _answer(connection: socket.socket, notes: Path) -> int:
 
 
 def measure(arguments: list[str]) -> dict[str, Any]:
-    """Run the program in this process; tell status, time, and what it asked of the file system."""
+    """Run the program in this process; note status, time, and accesses to the file system."""
     import time
 
     from bids_inpaint.cli import main

@@ -1,3 +1,3 @@
-"""Remove lesions from T1-weighted images of a BIDS dataset."""
+"""Fill white-matter lesions in T1-weighted images of a BIDS dataset."""
 
-__version__ = '0.1.0'
+__version__ = '0.3.0'

@@ -1,4 +1,4 @@
-"""Every choice of one run."""
+"""Settings of one run."""
 
 import hashlib
 import json
@@ -11,12 +11,14 @@ from typing import Any
 
 from bids_inpaint import __version__
 
-OUTPUT_SPACES = ('T1w', 'MNI152NLin2009aSym')
 DEVICES = ('auto', 'cpu', 'gpu')
 LESION_MASK_MODES = ('auto', 'required', 'off')
+LESION_MAP_SOURCES = ('probability', 'difference')
 DEFAULT_MIN_LESION_SIZE_MM3 = 10.0
+# In units of the mean of the brain: lesions of patients differ by more (docs/results.md, table d).
+DEFAULT_LESION_THRESHOLD = 0.1
 
-# These do not change a voxel of what is written, so a run may go on with other values of them.
+# These do not change any output voxel, so a run may be resumed with other values.
 _NOT_IN_WORK_NAME = frozenset(
     {
         'analysis_level',
@@ -38,8 +40,7 @@ _NOT_IN_WORK_NAME = frozenset(
         'write_graph',
     }
 )
-# These say which images are processed and where they go, not how. Of the networks, it is their
-# content that counts.
+# These select images and folders, not the processing. Networks count by their content.
 _SELECTION = frozenset(
     {
         'bids_dir',
@@ -54,135 +55,79 @@ _SELECTION = frozenset(
 
 
 def new_run_uuid() -> str:
-    """Name of a run: when it was started (local time), and a random part."""
+    """Name of a run: start (local time), and a random part."""
     return f'{datetime.now().astimezone():%Y%m%d-%H%M%S}_{uuid.uuid4()}'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every choice of one run; made by the command line, and read by workflows.
+    """Settings of one run; made by the command line, and read by runs and workflows.
 
-    Attributes
-    ----------
-    bids_dir, output_dir : Path
-        The dataset read, never written to, and the derivative dataset; absolute.
-    analysis_level : str
-        'participant' or 'group'.
-    participant_label, session_label : tuple of str
-        What to restrict the run to, without 'sub-' and 'ses-'; empty for everything.
-    bids_filters : dict
-        Entity to required value, as `bids_inpaint.bids.filters.read_filters` gives it.
-    skip_bids_validation : bool
-        Whether a missing or incomplete dataset_description.json of the input is let pass.
-    bids_database_dir : Path or None
-        Where pybids' index is kept between runs.
-    work_dir : Path
-        Folder for intermediate files, shared by runs; each uses its own `run_work_dir` there.
-    keep_work_dir : bool
-        Whether `run_work_dir` is left in place after success.
-    nprocs, omp_nthreads : int
-        CPUs for the whole run, and threads of one step.
-    mem_gb : float
-        Memory for the whole run, in GB.
-    device : str
-        'auto', 'cpu' or 'gpu', for the network.
-    output_spaces : tuple of str
-        Among `OUTPUT_SPACES`.
-    uncompressed : bool
-        Whether images are written as .nii and not .nii.gz.
-    lesion_mask : str
-        'auto', 'required' or 'off': whether lesion masks of the input are used.
-    derivatives : tuple of Path
-        Datasets to look for lesion masks in; absolute.
-    dilate_mask_vox : int
-        By how many voxels of the T1w image its lesion mask is dilated.
-    lesion_map : bool
-        Whether a lesion mask is written.
-    lesion_threshold : float or None
-        Least absolute difference of a lesion voxel, in units of the brain's mean; None for the
-        value in the network's card.
-    min_lesion_size_mm3 : float
-        Lesions smaller than this are left out of the lesion map.
-    flip_averaging : bool
-        Whether the network also sees the left-right mirror image, and the two are averaged.
-    models_dir : Path or None
-        Networks to use; None for those shipped with the program.
-    fail_on_qc : bool
-        Whether QC numbers out of their limits make a scan fail, and not only warn.
-    plugin_file : Path or None
-        YAML file with a nipype plugin and its arguments.
-    skip_existing : bool
-        Whether images whose derivatives are all there, made in the same way, are left alone.
-    stop_on_first_crash, dry_run, write_graph : bool
-        End at the first failure; only list what would be done; draw the workflow's graph.
-    reports_only : bool
-        Only make the reports anew, from derivatives that are there.
-    random_seed : int
-        Seed of everything random.
-    verbosity : int
-        How often -v was given.
-    run_uuid : str
-        Name of this run's folder in logs/.
-
+    Folders are absolute, and labels without `sub-` and `ses-`.
     """
 
+    # In the order of sidecars and config.toml.
     bids_dir: Path
     output_dir: Path
-    analysis_level: str
-    work_dir: Path
+    analysis_level: str  # 'participant' or 'group'
+    work_dir: Path  # shared by runs; each uses its own `run_work_dir` there
     nprocs: int
-    omp_nthreads: int
+    omp_nthreads: int  # of one step
     mem_gb: float
-    participant_label: tuple[str, ...] = ()
+    participant_label: tuple[str, ...] = ()  # empty for all
     session_label: tuple[str, ...] = ()
-    bids_filters: Mapping[str, Any] = field(default_factory=dict)
+    bids_filters: Mapping[str, Any] = field(default_factory=dict)  # of `bids.filters.read_filters`
     skip_bids_validation: bool = False
-    bids_database_dir: Path | None = None
-    keep_work_dir: bool = False
-    device: str = 'auto'
-    output_spaces: tuple[str, ...] = OUTPUT_SPACES
-    uncompressed: bool = False
-    lesion_mask: str = 'auto'
-    derivatives: tuple[Path, ...] = ()
-    dilate_mask_vox: int = 0
-    lesion_map: bool = True
+    bids_database_dir: Path | None = None  # of the index of pybids, kept between runs
+    keep_work_dir: bool = False  # after success
+    device: str = 'auto'  # of `DEVICES`, for the network
+    output_spaces: tuple[str, ...]  # of `bids.names.OUTPUT_SPACES`
+    uncompressed: bool = False  # .nii instead of .nii.gz
+    lesion_mask: str = 'auto'  # of `LESION_MASK_MODES`
+    derivatives: tuple[Path, ...] = ()  # datasets with lesion masks
+    dilate_mask_vox: int = 0  # dilation of lesion masks, in voxels of the T1w image
+    lesion_map: bool = True  # whether to write a lesion map
+    lesion_map_from: str | None = None  # of `LESION_MAP_SOURCES`; None: the first available
+    lesion_probability: float | None = None  # lowest of a lesion voxel; None: as in the card
+    # Lowest difference of a lesion voxel, in units of the mean of the brain; None: as in the card
+    # of a network without probability, else `DEFAULT_LESION_THRESHOLD`.
     lesion_threshold: float | None = None
     min_lesion_size_mm3: float = DEFAULT_MIN_LESION_SIZE_MM3
-    flip_averaging: bool = False
-    models_dir: Path | None = None
-    fail_on_qc: bool = False
-    plugin_file: Path | None = None
-    skip_existing: bool = False
+    flip_averaging: bool = False  # average with the prediction of the left-right mirror image
+    models_dir: Path | None = None  # None: the networks shipped with the program
+    fail_on_qc: bool = False  # QC numbers out of limits make a scan fail
+    plugin_file: Path | None = None  # YAML with a nipype plugin and its arguments
+    skip_existing: bool = False  # skip scans with complete derivatives of the same provenance
     stop_on_first_crash: bool = False
-    dry_run: bool = False
+    dry_run: bool = False  # only list what would be written
     write_graph: bool = False
-    reports_only: bool = False
+    reports_only: bool = False  # make the reports again from existing derivatives
     random_seed: int = 0
-    verbosity: int = 0
-    run_uuid: str = field(default_factory=new_run_uuid)
+    verbosity: int = 0  # how often -v was given
+    run_uuid: str = field(default_factory=new_run_uuid)  # name of the run's folder in logs/
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what TOML can hold: strings, numbers, lists and tables, but no null.
+        """Convert to types of TOML: strings, numbers, lists and tables, but no null.
 
-        What is None is left out; within `bids_filters`, where null means an absent entity, it
-        becomes 'Query.NONE', which a filter file takes as well.
+        None is left out; in `bids_filters`, where null means an absent entity, it becomes
+        'Query.NONE', which a filter file accepts too.
         """
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What decides on the result of a scan, as TOML and JSON can hold it."""
+        """All settings that determine the result of a scan, in types of TOML and JSON."""
         without = _NOT_IN_WORK_NAME | _SELECTION
         return {name: value for name, value in self.to_dict().items() if name not in without}
 
     @property
     def run_work_dir(self) -> Path:
-        """Subfolder of `work_dir` that belongs to this run alone.
+        """Subfolder of `work_dir` for this run alone.
 
-        The same for the same input, output and parameters, so that a run that was killed goes
-        on where it stopped when its command is given again. Participants are among the
-        parameters: jobs of one array do not share a folder that the first to end removes.
+        The same for the same input, output and parameters, so that the same command resumes a
+        run that was killed. Participants are among the parameters: jobs of an array do not share
+        a folder, which the first to end would remove.
         """
         chosen = {k: v for k, v in self.to_dict().items() if k not in _NOT_IN_WORK_NAME}
         text = json.dumps({'version': __version__, **chosen}, sort_keys=True)
@@ -195,7 +140,7 @@ class Settings:
 
 
 def _plain(value: Any) -> Any:
-    """Turn a value into what TOML can hold."""
+    """Convert a value to a type of TOML."""
     match value:
         case None:
             return 'Query.NONE'

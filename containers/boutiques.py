@@ -11,27 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from bids_inpaint import __version__
-from bids_inpaint.cli.converters import existing_file
+from bids_inpaint.cli.options import existing_file, probability
 from bids_inpaint.cli.parser import build_parser
 
 DESCRIPTOR = Path(__file__).with_name('bids_inpaint.json')
 _NOT_INPUTS = {'help', 'version'}
-# Of options that take a number, and are made by a factory.
+# Options that take a number; whether it is an integer.
 _NUMBERS = {
     'dilate_mask': True,
     'random_seed': True,
     'nprocs': True,
     'omp_nthreads': True,
     'mem': False,
+    'lesion_probability': False,
     'lesion_threshold': False,
     'min_lesion_size': False,
 }
-# Boutiques has no folders: they are files of another kind for it, and must be there beforehand.
+_BETWEEN = {'minimum': 0, 'maximum': 1, 'exclusive-minimum': True, 'exclusive-maximum': True}
+# Boutiques has no folders: it takes them for files, which must exist.
 _FOLDERS = {'bids_dir', 'bids_database_dir', 'derivatives', 'models'}
 
 
 def main() -> int:
-    """Write the descriptor anew."""
+    """Write the descriptor."""
     DESCRIPTOR.write_text(render(), encoding='utf-8')
     return 0
 
@@ -44,7 +46,7 @@ def render() -> str:
 def describe(parser: argparse.ArgumentParser) -> dict[str, Any]:
     """Describe a parser: its positional arguments first, then its options."""
     actions = [action for action in parser._actions if action.dest not in _NOT_INPUTS]
-    # A list of options before the positional arguments would take them for its own.
+    # An option with a list of values would swallow positional arguments after it.
     actions.sort(key=lambda action: bool(action.option_strings))
     inputs = [described for action in actions for described in _inputs(action)]
     keys = ' '.join(described['value-key'] for described in inputs)
@@ -69,7 +71,7 @@ def describe(parser: argparse.ArgumentParser) -> dict[str, Any]:
         'tags': {'domain': ['neuroinformatics', 'mri'], 'purpose': ['lesion inpainting']},
         'error-codes': [
             {'code': 1, 'description': 'a scan or a page failed; all others were finished'},
-            {'code': 2, 'description': 'nothing was begun: the input or an option is at fault'},
+            {'code': 2, 'description': 'nothing was processed: an input or option cannot be used'},
             {'code': 143, 'description': 'ended by SIGTERM'},
         ],
     }
@@ -88,6 +90,7 @@ def _inputs(action: argparse.Action) -> list[dict[str, Any]]:
         described['type'] = 'Flag'
     elif action.dest in _NUMBERS:
         described |= {'type': 'Number', 'integer': _NUMBERS[action.dest]}
+        described |= _BETWEEN if action.type is probability else {}
     elif action.dest in _FOLDERS or action.type is existing_file:
         described['type'] = 'File'
     if action.choices:

@@ -1,1 +1,1 @@
-"""A small BIDS dataset of made-up heads, and what the app changed in it."""
+"""A small BIDS dataset of two people and a synthetic head, and what the app changed in it."""

@@ -1,67 +1,82 @@
 """Build the demo dataset: ``python demo/build.py [OUT] [--truth TRUTH] [--seed SEED]``."""
 
 import argparse
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when run as a script
 
 from demo import dataset
-from demo.head import make_head
-from demo.participants import PARTICIPANTS
-from demo.scan import scan_participant
+from demo.heads import files
+from demo.heads.participants import WITH_LESIONS
+from demo.heads.scan import SEED, scan_heads
+from demo.people import LICENCES, PEOPLE, copy_person
 
-SEED = 152
 FOLDER = Path(__file__).resolve().parent
+MADE = dataset.Row('03', 'simulated')
+
+README = """\
+# bids_inpaint demo
+
+sub-01 is a patient with multiple sclerosis, sub-02 is healthy, sub-03 is a synthetic head with
+lesions and known truth (seed {seed}). The expert mask of sub-01 and the truth of sub-03 are in a
+separate dataset, outside of this one.
+
+{licences}
+## sub-03
+
+{notice}"""
 
 
-def replace(new: Path, old: Path) -> None:
-    """Put a finished folder in its place; what is there must be an earlier build, or nothing.
-
-    Raises
-    ------
-    FileExistsError
-        If `old` is something else.
-
-    """
-    if old.exists():
-        if not dataset.is_ours(old):
-            msg = f'{old} exists and is no demo dataset; name another folder'
-            raise FileExistsError(msg)
-        shutil.rmtree(old)
-    old.parent.mkdir(parents=True, exist_ok=True)
-    new.chmod(0o755)  # temporary folders are private
-    shutil.move(new, old)
+def description(seed: int) -> dataset.Description:
+    """Describe sources and licences of the images."""
+    return dataset.Description(
+        name=f'{dataset.NAME}: a patient, a healthy person and a synthetic head',
+        licence=f'sub-01: CC BY 4.0; sub-02: PDDL 1.0; sub-03: {files.LICENCE}',
+        authors=(
+            'Lesjak et al. (sub-01)',
+            'Foerde, Knowlton and Poldrack (sub-02)',
+            'the bids_inpaint developers (sub-03)',
+        ),
+        acknowledge=(
+            'Please cite Lesjak et al., Neuroinformatics 2018 (sub-01), Foerde, Knowlton and '
+            f'Poldrack, PNAS 2006 (sub-02), {files.CITATION} (sub-03)'
+        ),
+        links=(
+            'https://doi.org/10.1007/s12021-017-9348-7',
+            'https://openneuro.org/datasets/ds000011',
+            files.LINK,
+        ),
+        readme=README.format(seed=seed, licences=LICENCES.read_text(), notice=files.NOTICE),
+    )
 
 
 def build(out: Path, truth: Path, seed: int = SEED) -> None:
-    """Write the raw dataset and what is known of it.
+    """Write the raw dataset and its truth.
 
     Parameters
     ----------
     out : Path
         Folder of the BIDS raw dataset.
     truth : Path
-        Folder of the lesion-free images, lesion masks and lesion shares; outside of `out`, so
-        that nothing which reads the dataset sees them.
+        Folder of the expert mask and of the truth of the synthetic head; outside of `out`, so that
+        no reader of the dataset finds them.
     seed : int
-        The same seed gives the same files.
+        Of the synthetic head. The same seed gives the same files.
 
     """
-    head = make_head(seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix='.demo-') as work:
         new_out, new_truth = Path(work) / 'bids', Path(work) / 'truth'
-        dataset.describe(new_out, new_truth, PARTICIPANTS, seed)
-        for number, participant in enumerate(PARTICIPANTS):
-            scan = scan_participant(participant, head, np.random.default_rng([seed, number]))
-            dataset.write_scan(new_out, new_truth, participant, scan)
-        replace(new_truth, truth)
-        replace(new_out, out)
+        rows = [*(person.row for person in PEOPLE), MADE]
+        dataset.describe(new_out, new_truth, description(seed), rows, seed)
+        for person in PEOPLE:
+            copy_person(new_out, new_truth, person)
+        for participant, scan in scan_heads([WITH_LESIONS], seed):
+            files.write_scan(new_out, new_truth, MADE.label, participant, scan)
+        dataset.replace(new_truth, truth)
+        dataset.replace(new_out, out)
 
 
 def main(arguments: list[str] | None = None) -> int:

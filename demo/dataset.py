@@ -1,62 +1,52 @@
-"""The demo as BIDS files."""
+"""A dataset of the demo and its truth, without the scans."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-import nibabel as nb
-import numpy as np
-from numpy.typing import NDArray
-
-from demo.participants import Participant
-from demo.scan import Scan
-from demo.scanner import Stored, store
-
-NAME = 'bids_inpaint demo: simulated heads'
-AUTHORS = ['The bids_inpaint developers']
+NAME = 'bids_inpaint demo'
 BIDS_VERSION = '1.10.0'
-LICENCE = 'ICBM152 permission notice; see README'
+MISSING = 'n/a'  # as BIDS writes it
 
-NOTICE = """\
-Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
-Institute, McGill University. Permission to use, copy, modify, and distribute this software and
-its documentation for any purpose and without fee is hereby granted, provided that the above
-copyright notice appear in all copies. The authors and McGill University make no representations
-about the suitability of this software for any purpose. It is provided "as is" without express or
-implied warranty. The authors are not responsible for any data loss, equipment damage, property
-loss, or injury to subjects or patients resulting from the use or misuse of this software package.
-"""
-
-README = """\
-# {name}
-
-Nobody was scanned. Each T1w image was computed (seed {seed}) from the ICBM152 2009a symmetric
-average brain that comes with nilearn, a head was made around it, and the whole was warped, turned,
-scaled and given texture, shading and noise.
-
-sub-01 has simulated white-matter lesions, sub-02 is healthy, sub-03 has a few lesions on an
-oblique, anisotropic grid. Ages and sexes in `participants.tsv` are made up.
-
-The heads are derived from the ICBM152 maps, whose permission notice is:
-
-{notice}"""
+Group = Literal['patient', 'healthy', 'simulated']
 
 PARTICIPANT_COLUMNS = {
-    'age': {'Description': 'Made up.', 'Units': 'year'},
-    'sex': {'Description': 'Made up.', 'Levels': {'F': 'female', 'M': 'male'}},
+    'age': {'Description': 'Where it is known.', 'Units': 'year'},
+    'sex': {'Description': 'Where it is known.', 'Levels': {'F': 'female', 'M': 'male'}},
     'group': {
-        'Description': 'Whether lesions were simulated.',
-        'Levels': {'lesions': 'with white-matter lesions', 'healthy': 'without'},
+        'Description': 'Who it is.',
+        'Levels': {
+            'patient': 'with multiple sclerosis, lesions drawn by experts',
+            'healthy': 'without lesions',
+            'simulated': 'synthetic head with lesions and known truth',
+        },
     },
 }
 
 
-KNOWN = {
-    'T1w': 'The scan without its lesions: same texture, shading and noise.',
-    'mask': 'Every voxel that the lesions changed, soft rims too.',
-    'probseg': 'Share of lesion in each voxel; 0.5 is where an outline would be drawn.',
-}
+class Row(NamedTuple):
+    """A participant in the table of participants."""
+
+    label: str
+    group: Group
+    age: str = MISSING
+    sex: str = MISSING
+
+
+@dataclass(frozen=True)
+class Description:
+    """Description of a dataset."""
+
+    name: str
+    """Begins with `NAME`, so that a later build may replace it."""
+    licence: str
+    authors: tuple[str, ...]
+    acknowledge: str
+    links: tuple[str, ...]
+    readme: str
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -65,37 +55,35 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + '\n')
 
 
-def write_nifti(
-    path: Path, stored: Stored, affine: NDArray[np.float64], codes: tuple[int, int] = (1, 1)
+def describe(
+    out: Path, truth: Path, description: Description, rows: Sequence[Row], seed: int
 ) -> None:
-    """Write a NIfTI file whose voxels and scaling are exactly those of `stored`.
+    """Write the files of a dataset and of its truth that are not about a single scan."""
+    common = {
+        'BIDSVersion': BIDS_VERSION,
+        'License': description.licence,
+        'Authors': list(description.authors),
+        'HowToAcknowledge': description.acknowledge,
+        'ReferencesAndLinks': list(description.links),
+        'GeneratedBy': [{'Name': 'demo/build.py', 'Description': f'seed {seed}'}],
+    }
+    kinds = {out: ('raw', description.name), truth: ('derivative', f'{description.name}, truth')}
+    for folder, (kind, name) in kinds.items():
+        fields = {'Name': name, 'DatasetType': kind, **common}
+        write_json(folder / 'dataset_description.json', fields)
+        (folder / 'README.md').write_text(description.readme)
+    write_json(out / 'participants.json', PARTICIPANT_COLUMNS)
+    lines = ['participant_id\tage\tsex\tgroup']
+    lines += [f'sub-{row.label}\t{row.age}\t{row.sex}\t{row.group}' for row in rows]
+    (out / 'participants.tsv').write_text('\n'.join(lines) + '\n')
 
-    nibabel's own images choose the scaling themselves, hence header and bytes by hand.
 
-    Parameters
-    ----------
-    path : Path
-        Ends in `.nii` or `.nii.gz`.
-    stored : Stored
-        Voxels and scaling.
-    affine : (4, 4) float64
-        Voxel indices to RAS+ millimetres.
-    codes : (int, int)
-        Of qform and sform; an sform of code 0 is left empty.
-
-    """
-    header = nb.Nifti1Header()
-    header.set_data_dtype(stored.data.dtype)
-    header.set_data_shape(stored.data.shape)
-    header.set_xyzt_units('mm')
-    header.set_qform(affine, codes[0])
-    if codes[1]:
-        header.set_sform(affine, codes[1])
-    header['scl_slope'], header['scl_inter'] = stored.slope, stored.intercept
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with nb.openers.ImageOpener(str(path), 'wb') as file:
-        header.write_to(file)
-        file.write(stored.data.tobytes('F'))
+def read_groups(dataset: Path) -> dict[str, str]:
+    """Group of each participant of a dataset, by `sub-<label>`."""
+    header, *rows = (dataset / 'participants.tsv').read_text().splitlines()
+    group = header.split('\t').index('group')
+    cells = [row.split('\t') for row in rows]
+    return {row[0]: row[group] for row in cells}
 
 
 def is_ours(folder: Path) -> bool:
@@ -107,68 +95,20 @@ def is_ours(folder: Path) -> bool:
     return isinstance(description, dict) and str(description.get('Name', '')).startswith(NAME)
 
 
-def describe(out: Path, truth: Path, participants: Sequence[Participant], seed: int) -> None:
-    """Write the files of the two datasets that are about no single scan."""
-    common = {'BIDSVersion': BIDS_VERSION, 'License': LICENCE, 'Authors': AUTHORS}
-    generated = [{'Name': 'demo/build.py', 'Description': f'seed {seed}'}]
-    raw = {
-        'Name': NAME,
-        'DatasetType': 'raw',
-        **common,
-        'HowToAcknowledge': 'Cite the ICBM152 2009 templates: Fonov et al., NeuroImage 2011.',
-        'ReferencesAndLinks': ['https://doi.org/10.1016/j.neuroimage.2010.07.033'],
-        'GeneratedBy': generated,
-    }
-    derived = {
-        'Name': f'{NAME}, truth',
-        'DatasetType': 'derivative',
-        **common,
-        'GeneratedBy': generated,
-    }
-    write_json(out / 'dataset_description.json', raw)
-    write_json(truth / 'dataset_description.json', derived)
-    write_json(out / 'participants.json', PARTICIPANT_COLUMNS)
-    rows = ['participant_id\tage\tsex\tgroup']
-    for p in participants:
-        group = 'lesions' if p.disease.diameters_mm else 'healthy'
-        rows.append(f'sub-{p.label}\t{p.age}\t{p.sex}\t{group}')
-    (out / 'participants.tsv').write_text('\n'.join(rows) + '\n')
-    for folder in (out, truth):
-        (folder / 'README.md').write_text(README.format(name=NAME, seed=seed, notice=NOTICE))
+def replace(new: Path, old: Path) -> None:
+    """Put a finished folder in its place; what is there must be an earlier build, or nothing.
 
+    Raises
+    ------
+    FileExistsError
+        If `old` is something else.
 
-def write_scan(out: Path, truth: Path, participant: Participant, scan: Scan) -> None:
-    """Write one scan with its sidecar, and beside the dataset what is known of it.
-
-    The truth is, for every participant, the image without lesions; the lesion mask, which holds
-    every voxel that the lesions changed, soft rims too; and the share of lesion in each voxel.
     """
-    sub, affine = f'sub-{participant.label}', scan.grid.affine
-    raw, known = out / sub / 'anat' / sub, truth / sub / 'anat' / sub
-    write_nifti(Path(f'{raw}_T1w{participant.extension}'), scan.t1w, affine, participant.codes)
-    write_json(Path(f'{raw}_T1w.json'), sidecar(participant))
-    lesion_free = Path(f'{known}_desc-lesionfree_T1w{participant.extension}')
-    write_nifti(lesion_free, scan.lesion_free, affine, participant.codes)
-    mask = store((scan.lesion_share > 0).astype(np.float32), np.uint8, 1, 0)
-    share = store(scan.lesion_share, np.uint8, 1 / 255, 0)
-    for name, voxels in (('mask', mask), ('probseg', share)):
-        write_nifti(Path(f'{known}_label-lesion_{name}.nii.gz'), voxels, affine, participant.codes)
-        write_json(Path(f'{known}_label-lesion_{name}.json'), {'Description': KNOWN[name]})
-    write_json(
-        Path(f'{known}_desc-lesionfree_T1w.json'),
-        {'Description': KNOWN['T1w'], 'SkullStripped': False},
-    )
-
-
-def sidecar(participant: Participant) -> dict[str, Any]:
-    """Tell what BIDS wants to know of a T1w image, as far as a simulation has it."""
-    return {
-        'Modality': 'MR',
-        'MRAcquisitionType': '3D',
-        'Manufacturer': 'none',
-        'ManufacturersModelName': 'simulated',
-        'SeriesDescription': 'simulated T1-weighted head; nobody was scanned',
-        'SliceThickness': participant.zooms_mm[2],
-        'BodyPart': 'head',
-        'SkullStripped': False,
-    }
+    if old.exists():
+        if not is_ours(old):
+            msg = f'{old} exists and is not a demo dataset; name another folder'
+            raise FileExistsError(msg)
+        shutil.rmtree(old)
+    old.parent.mkdir(parents=True, exist_ok=True)
+    new.chmod(0o755)  # temporary folders are private
+    shutil.move(new, old)

@@ -1,118 +1,84 @@
-"""Say where the outputs are and what was changed: ``python demo/summary.py OUT``."""
+"""Print what was changed in the demo: ``python demo/summary.py OUT``."""
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import nibabel as nb
-import numpy as np
-from numpy.typing import NDArray
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when run as a script
 
-from bids_inpaint.image.metrics import lesion_error
+from demo.dataset import read_groups
+from demo.measure import EXPERT_MARGIN_VOX, STRONG_CHANGE, Change, measure_participant
 
 FOLDER = Path(__file__).resolve().parent
-PRODUCT = '*_desc-inpainted_T1w.nii*'
+PRODUCT = '_desc-inpainted_T1w.nii'
 QC = '_desc-inpaint_qc.json'
+WIDTH = 80  # of a terminal
+
+Changes = Mapping[tuple[str, str], Change]
+"""By participant (`sub-<label>`) and group."""
+
+STRONG = f'by more than {STRONG_CHANGE:g} of mean brain intensity'
 
 
-class Change(NamedTuple):
-    """What the app changed in one scan, against the truth."""
-
-    lesion_ml: float
-    """Volume of the true lesions, soft rims too."""
-    lesion_error: float
-    """1 is doing nothing, 0 is the lesion-free image; NaN where there is no lesion."""
-    unchanged_outside: float
-    """Share of the voxels outside lesions that are as they were."""
-    changed_outside_ml: float
+def gone(change: Change) -> float | None:
+    """Per cent of the contrast of lesions that is gone."""
+    if change.contrast is None:
+        return None
+    before, after = change.contrast
+    return 100 * (1 - after / before)
 
 
-def measure(
-    inpainted: NDArray[np.float64],
-    lesioned: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    lesion_mask: NDArray[np.bool_],
-    voxel_ml: float,
-) -> Change:
-    """Compare an inpainted image with the scan and with the truth; (X, Y, Z) each."""
-    same = (inpainted == lesioned)[~lesion_mask]
-    has_lesions = bool((lesioned != truth)[lesion_mask].any())
-    return Change(
-        float(lesion_mask.sum() * voxel_ml),
-        lesion_error(truth, inpainted, lesioned, lesion_mask) if has_lesions else float('nan'),
-        float(same.mean()),
-        float((~same).sum() * voxel_ml),
+ROWS: tuple[tuple[str, Callable[[Change], float | None], str], ...] = (
+    ('known lesions, ml', lambda change: change.lesion_ml, '.1f'),
+    ('changed, ml', lambda change: change.changed_ml, '.1f'),
+    (f'  {STRONG}', lambda change: change.strong_ml, '.1f'),
+    ('changed outside lesions, ml', lambda change: change.outside_ml, '.1f'),
+    (f'  {STRONG}', lambda change: change.outside_strong_ml, '.1f'),
+    ('contrast of lesions before', lambda change: change.contrast and change.contrast[0], '.1f'),
+    ('contrast of lesions after', lambda change: change.contrast and change.contrast[1], '.1f'),
+    ('contrast gone, %', gone, '.0f'),
+    ('error left in lesions', lambda change: change.error_left, '.2f'),
+)
+
+
+def table(changes: Changes) -> Iterator[str]:
+    """Lines of a table with a column for each participant; `-` is unknown."""
+    width = max(len(name) for name, _, _ in ROWS)
+    yield ' '.join([f'{"":<{width}}', *(f'{sub:>9}' for sub, _ in changes)])
+    yield ' '.join([f'{"":<{width}}', *(f'{group:>9}' for _, group in changes)])
+    for name, value_of, digits in ROWS:
+        values = [value_of(change) for change in changes.values()]
+        cells = [f'{"-" if v is None else format(v, digits):>9}' for v in values]
+        yield ' '.join([f'{name:<{width}}', *cells])
+
+
+def sentences(sub: str, group: str, change: Change) -> str:
+    """Describe what was changed in a participant."""
+    strong = f'{change.outside_strong_ml:.1f} ml of it {STRONG}'
+    outside = f'{change.outside_ml:.1f} ml were changed, {strong}.'
+    if group == 'patient':
+        return (
+            f'{sub}, a patient with multiple sclerosis: {gone(change):.0f} % of the contrast '
+            f'between the expert-drawn lesions and the surrounding white matter is gone. More '
+            f'than {EXPERT_MARGIN_VOX} voxels away from these lesions, {outside}'
+        )
+    if group == 'healthy':
+        return f'{sub}, healthy, where nothing should change: {outside}'
+    return (
+        f'{sub}, a synthetic head with known truth: {change.error_left:.2f} of the error in the '
+        f'lesions is left (1: doing nothing; 0: the truth). Outside the lesions, {outside}'
     )
 
 
-def load(path: Path) -> NDArray[np.float64]:
-    """Voxels of a NIfTI file, scaled."""
-    img = nb.Nifti1Image.from_filename(path)
-    return np.asarray(img.dataobj, np.float64)
-
-
-def find_one(folder: Path, pattern: str) -> Path:
-    """Only file of a folder that matches a pattern.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none, or more than one.
-
-    """
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        msg = f'{folder} holds {len(found)} files {pattern}, not one; was the demo built?'
-        raise FileNotFoundError(msg)
-    return found[0]
-
-
-def measure_participant(product: Path, bids: Path, truth: Path) -> Change:
-    """Compare the product of one participant of the demo with scan and truth."""
-    sub = product.name.split('_')[0]
-    scan = find_one(bids / sub / 'anat', f'{sub}_T1w.nii*')
-    known = truth / sub / 'anat'
-    zooms = nb.Nifti1Image.from_filename(scan).header.get_zooms()
-    return measure(
-        load(product),
-        load(scan),
-        load(find_one(known, f'{sub}_desc-lesionfree_T1w.nii*')),
-        load(find_one(known, f'{sub}_label-lesion_mask.nii*')) > 0,
-        float(np.prod(zooms)) / 1000,
-    )
-
-
-def flat(qc: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
-    """Names and values of a QC file, numbers to four digits, for printing."""
-    for name, value in qc.items():
-        if isinstance(value, dict):
-            yield from flat(value, f'{prefix}{name}.')
-        elif isinstance(value, float):
-            yield f'{prefix}{name}', f'{value:.4g}'
-        else:
-            yield f'{prefix}{name}', str(value)
-
-
-def lines(product: Path, change: Change) -> Iterator[str]:
-    """Tell what was written and changed for one participant."""
-    yield f'{product.name.split("_")[0]}'
-    stem = product.name.split('_desc-')[0]
-    yield from (f'  {path}' for path in sorted(product.parent.glob(f'{stem}*.nii*')))
-    qc_file = product.with_name(f'{stem}{QC}')
-    if qc_file.exists():
-        rows = list(flat(json.loads(qc_file.read_text())))
-        width = max((len(name) for name, _ in rows), default=0)
-        yield from (f'    {name:<{width}}  {value}' for name, value in rows)
-    else:
-        yield f'    no {qc_file.name}'
-    yield f'  true lesions with their rims: {change.lesion_ml:.2f} ml'
-    if np.isfinite(change.lesion_error):
-        yield f'  lesion error: {change.lesion_error:.3f} (1: nothing done; 0: the truth)'
-    unchanged = 100 * change.unchanged_outside
-    yield f'  unchanged outside: {unchanged:.3f} % ({change.changed_outside_ml:.2f} ml changed)'
+def problems(product: Path) -> str:
+    """Read the problems of the QC numbers of a scan; `none` if there are none."""
+    qc_file = product.with_name(product.name.split('_desc-')[0] + QC)
+    if not qc_file.exists():
+        return f'no {qc_file.name}'
+    return str(json.loads(qc_file.read_text())['problems'])
 
 
 def summarise(out: Path, bids: Path, truth: Path) -> str:
@@ -124,20 +90,28 @@ def summarise(out: Path, bids: Path, truth: Path) -> str:
         If the folder holds no inpainted image.
 
     """
-    products = sorted(p for p in out.glob(f'sub-*/anat/{PRODUCT}') if '_space-' not in p.name)
+    groups = read_groups(bids)
+    products = {
+        sub: product for sub in groups for product in out.glob(f'{sub}/anat/{sub}{PRODUCT}*')
+    }
     if not products:
-        msg = f'{out} holds no sub-*/anat/{PRODUCT}; did the app run?'
+        msg = f'{out} has no sub-*/anat/sub-*{PRODUCT}*; did the app run?'
         raise FileNotFoundError(msg)
-    text = [f'Outputs in {out}']
-    text += [f'  {page}' for page in sorted(out.glob('*.html'))]
-    for product in products:
-        text += lines(product, measure_participant(product, bids, truth))
-    return '\n'.join(text) + '\n'
+    changes = {
+        (sub, groups[sub]): measure_participant(product, bids, truth, groups[sub])
+        for sub, product in products.items()
+    }
+    lines = [*table(changes), '']
+    for (sub, group), change in changes.items():
+        lines += textwrap.wrap(sentences(sub, group, change), WIDTH)
+        lines += [f'  QC problems: {problems(products[sub])}']
+        lines += [f'  {products[sub]}', f'  {out / sub}.html', '']
+    return '\n'.join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and print."""
-    parser = argparse.ArgumentParser(description='Say what the app changed in the demo dataset.')
+    parser = argparse.ArgumentParser(description='Print what the app changed in the demo dataset.')
     parser.add_argument('out', nargs='?', type=Path, default=FOLDER / 'derivatives')
     parser.add_argument('--bids', type=Path, default=FOLDER / 'bids', help='demo dataset')
     parser.add_argument('--truth', type=Path, default=FOLDER / 'truth', help='truth beside it')

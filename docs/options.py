@@ -1,7 +1,7 @@
 """Write the options of the programs into docs/usage.md: ``python docs/options.py``.
 
-What stands between ``<!-- options of PROGRAM -->`` and ``<!-- end -->`` is replaced by tables made
-from the program's parser, and the columns of the group table in docs/outputs.md likewise.
+Blocks from ``<!-- options of PROGRAM -->`` to ``<!-- end -->`` are replaced by tables from the
+parser of the program. The columns of the group table in docs/outputs.md are made likewise.
 """
 
 import argparse
@@ -18,7 +18,7 @@ _BLOCK = '(<!-- {} -->\n).*?(<!-- end -->)'
 
 
 def main() -> int:
-    """Write the pages anew."""
+    """Write the pages."""
     for name in PAGES:
         page = DOCS / name
         page.write_text(render(page.read_text(encoding='utf-8'), name), encoding='utf-8')
@@ -26,7 +26,12 @@ def main() -> int:
 
 
 def render(text: str, page: str) -> str:
-    """Replace the generated blocks of a page.
+    """Replace the generated blocks of a page."""
+    return fill(text, page, {block: make() for block, make in PAGES[page].items()})
+
+
+def fill(text: str, page: str, blocks: Mapping[str, str]) -> str:
+    """Replace what stands in the blocks of a page.
 
     Raises
     ------
@@ -34,12 +39,11 @@ def render(text: str, page: str) -> str:
         If the page lacks a block.
 
     """
-    for block, make in PAGES[page].items():
+    for block, made in blocks.items():
         pattern = re.compile(_BLOCK.format(re.escape(block)), re.DOTALL)
         if not pattern.search(text):
             msg = f'{page} must have a block <!-- {block} --> ... <!-- end -->'
             raise ValueError(msg)
-        made = make()
         text = pattern.sub(lambda match, made=made: f'{match[1]}\n{made}\n{match[2]}', text)
     return text
 
@@ -78,7 +82,7 @@ def _row(program: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _plain(text: str) -> str:
-    """Write text so that Markdown takes nothing in it for markup."""
+    """Escape the markup of Markdown."""
     for character, entity in (('&', '&amp;'), ('<', '&lt;'), ('>', '&gt;'), ('|', '&#124;')):
         text = text.replace(character, entity)
     return re.sub(r'([*_`])', r'\\\1', text)

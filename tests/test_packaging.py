@@ -1,6 +1,7 @@
 """The installed wheel is the same program as the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,21 @@ ROOT = Path(__file__).parents[1]
 
 def _run(*command, **kwargs):
     return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ('file', 'pattern'),
+    [
+        ('CITATION.cff', r'^version: (.+)$'),
+        ('CHANGELOG.md', r'^## (\S+)'),  # the newest
+        ('Dockerfile', r'^ARG VERSION=(.+)$'),
+        ('singularity.def', r'^ +version=(.+)$'),
+    ],
+)
+def test_version_is_the_same_everywhere(file, pattern):
+    found = re.search(pattern, (ROOT / file).read_text(), re.M)
+    assert found
+    assert found[1] == __version__
 
 
 @pytest.mark.slow
@@ -41,6 +57,17 @@ def test_wheel_brings_program_networks_and_console_script(tmp_path):
     assert found.stdout.split() == [str(site / 'bids_inpaint' / 'models'), 'blind'], found.stderr
     networks = {path.parent.name for path in site.rglob('weights.npz')}
     assert networks == {'blind', 'nonblind'}  # no candidates
+    assert not list(site.rglob('*.nii*'))  # images of people stay in the source tree
+
+
+def test_images_of_people_are_in_no_container():
+    """Everything is left out but what is named."""
+    lines = (ROOT / '.dockerignore').read_text().splitlines()
+    first, *others = (line for line in lines if line and not line.startswith('#'))
+    assert first == '*'
+    assert not [line for line in others if line.startswith(('!demo', '!*', '!.'))]
+    copied = [line for line in (ROOT / 'Dockerfile').read_text().splitlines() if 'demo' in line]
+    assert copied == []
 
 
 def test_run_py_is_the_console_script():

@@ -25,6 +25,8 @@ def test_toml_gives_every_choice_back(settings):
     read = tomllib.loads(tomli_w.dumps(chosen.to_dict()))
     assert read.keys() == {item.name for item in dataclasses.fields(Settings)} - {
         'bids_database_dir',
+        'lesion_map_from',
+        'lesion_probability',
         'plugin_file',
     }
     assert read['bids_filters'] == {'run': [1, 'Query.NONE'], 'ceagent': 'Query.NONE'}
@@ -76,6 +78,8 @@ OTHER_WORK = {
     'dilate_mask_vox': 1,
     'reports_only': True,  # its folder is removed: not that of a run that was interrupted
     'lesion_map': False,
+    'lesion_map_from': 'difference',
+    'lesion_probability': 0.5,
     'lesion_threshold': 0.5,
     'min_lesion_size_mm3': 5.0,
     'flip_averaging': True,

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,12 +24,14 @@ import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.image.register import Registration
+from bids_inpaint.files import sha256
+from bids_inpaint.image.register.affine import Registration
 from bids_inpaint.image.resample import Grid
 from bids_inpaint.image.template import AFFINE as FINE_AFFINE
 from bids_inpaint.image.template import Template
+from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.image.volume import Volume
-from bids_inpaint.network.card import WEIGHTS_FILE, Card, file_sha256, write_card
+from bids_inpaint.network.card import WEIGHTS_FILE, Card, read_card, write_card
 from bids_inpaint.network.config import UNetConfig
 
 SHAPE = (46, 55, 46)
@@ -85,6 +88,7 @@ def bias_field(points: NDArray[np.float64]) -> NDArray[np.float32]:
     return (1 + 0.15 * points[..., 0] / 60).astype(np.float32)
 
 
+@cache
 def coarse_template() -> Template:
     """Stand in for the ICBM maps."""
     points = places(Grid(SHAPE, AFFINE))
@@ -95,6 +99,11 @@ def coarse_template() -> Template:
         white_matter=((r < 0.62) & (ventricle_share(points) == 0)).astype(np.float32),
         brain_mask=r < 1,
     )
+
+
+def whole_grid() -> tuple[slice, ...]:
+    """Stand in for the box around the template's brain."""
+    return tuple(slice(0, size) for size in SHAPE)
 
 
 def register(t1w: Volume, *, random_seed: int) -> Registration:  # noqa: ARG001 - as the true one
@@ -135,10 +144,11 @@ def estimate_bias_field(t1w: Volume, brain: NDArray[np.bool_]) -> NDArray[np.flo
 
 def fill(
     t1w: NDArray[np.float32], brain: NDArray[np.bool_], **options: Any
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
+) -> tuple[Prediction, dict[str, Any]]:
     """Stand in for the network: knows where the lesion is, and how bright white matter is.
 
-    Given a mask to fill, it makes all of that white matter.
+    Given a mask to fill, it makes all of that white matter. It tells the probability of lesion if
+    its card says so.
     """
     points = places(Grid(SHAPE, AFFINE))
     white = np.median(t1w[radius(points) < 0.5])
@@ -150,7 +160,11 @@ def fill(
     model = 'fill' if options['fill_mask'] is None else 'fill_mask'
     facts = {'model': model, 'sha256': 'none', 'device': 'cpu', 'backend': 'numpy'}
     facts['flip_averaging'] = options['flip_averaging']
-    return np.asarray(healthy, np.float32), facts
+    probability = None
+    if options['fill_mask'] is None and read_card(options['model']).architecture.lesion_output:
+        probability = np.where(brain, lesion_share(points), 0).astype(np.float32)
+        facts['probability_curve'] = read_card(options['model']).probability_curve
+    return Prediction(np.asarray(healthy, np.float32), probability), facts
 
 
 def stub_session() -> ModuleType:
@@ -166,29 +180,31 @@ def replacements() -> list[tuple[str, str, Any]]:
     return [
         ('bids_inpaint.image.template', 'SHAPE', SHAPE),
         ('bids_inpaint.image.template', 'AFFINE', AFFINE),
-        (preprocess, '_TEMPLATE_GRID', Grid(SHAPE, AFFINE)),
+        (preprocess, 'brain_box', whole_grid),
         (preprocess, 'load_template', coarse_template),
         (preprocess, 'register_to_template', register),
         (preprocess, 'denoise', denoise),
         (preprocess, 'brain_mask_on_template', brain_mask),
         (preprocess, 'estimate_bias_field', estimate_bias_field),
-        ('bids_inpaint.interfaces.change', 'load_template', coarse_template),
+        ('bids_inpaint.interfaces.inpaint', 'load_template', coarse_template),
         ('bids_inpaint.reports.scan', 'load_template', coarse_template),
     ]
 
 
-def write_models(folder: Path, name: str = 'blind') -> Path:
+def write_models(folder: Path, name: str = 'blind', *, tells_probability: bool = False) -> Path:
     """Write a network in name only: a card and its weights."""
     network = folder / name
     network.mkdir(parents=True)
     (network / WEIGHTS_FILE).write_bytes(b'weights')
     card = Card(
         name='stub',
-        architecture=UNetConfig(filters=1, levels=2, reconstruction_filters=1),
-        sha256=file_sha256(network / WEIGHTS_FILE),
+        architecture=UNetConfig(
+            filters=1, levels=2, reconstruction_filters=1, lesion_output=tells_probability
+        ),
+        sha256=sha256(network / WEIGHTS_FILE),
         change_core_threshold=0.2,
         change_edge_threshold=0.1,
-        lesion_threshold=0.15,
+        lesion_threshold=0.4 if tells_probability else 0.15,
     )
     write_card(card, network)
     return folder

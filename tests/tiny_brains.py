@@ -3,8 +3,9 @@
 import nibabel as nb
 import numpy as np
 
-from bids_inpaint.image.ants_bridge import write_itk_affine
-from bids_inpaint.image.template import AFFINE, SPACE
+from bids_inpaint.bids.names import TEMPLATE_SPACE
+from bids_inpaint.image.ants_bridge import write_xfm
+from bids_inpaint.image.template import AFFINE
 
 SHAPE = (24, 24, 24)
 WHITE, GREY, FLUID = 1.4, 0.9, 0.3
@@ -38,12 +39,12 @@ def _write(data, path):
 def write_scan(folder, name, t1w):
     """What the app writes for one T1w, as far as evaluation reads it."""
     anat = folder.joinpath(*(part for part in name.split('_')), 'anat')
-    _write(t1w, anat / f'{name}_space-{SPACE}_desc-preproc_T1w.nii.gz')
+    _write(t1w, anat / f'{name}_space-{TEMPLATE_SPACE}_desc-preproc_T1w.nii.gz')
     mask = (t1w > 0).astype(np.uint8)
-    _write(mask, anat / f'{name}_space-{SPACE}_desc-brain_mask.nii.gz')
-    write_itk_affine(np.eye(4), anat / f'{name}_from-T1w_to-{SPACE}_mode-image_xfm.txt')
+    _write(mask, anat / f'{name}_space-{TEMPLATE_SPACE}_desc-brain_mask.nii.gz')
+    write_xfm(np.eye(4), anat / f'{name}_from-T1w_to-{TEMPLATE_SPACE}_mode-image_xfm.txt')
 
 
 def write_mask(folder, name, mask):
     anat = folder.joinpath(*(part for part in name.split('_')), 'anat')
-    _write(mask.astype(np.uint8), anat / f'{name}_space-{SPACE}_label-lesion_mask.nii.gz')
+    _write(mask.astype(np.uint8), anat / f'{name}_space-{TEMPLATE_SPACE}_label-lesion_mask.nii.gz')

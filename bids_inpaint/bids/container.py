@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-TAG_VARIABLE = 'BIDS_INPAINT_CONTAINER_TAG'  # set by the recipe that builds the image
+TAG_VARIABLE = 'BIDS_INPAINT_CONTAINER_TAG'  # set when the image is built
 _APPTAINER_VARIABLES = ('APPTAINER_CONTAINER', 'SINGULARITY_CONTAINER')
-# How a folder of the host is made visible inside, by type of container.
+# Option that mounts a folder of the host, by type of container.
 MOUNT_OPTIONS = {'docker': '-v', 'podman': '-v', 'singularity': '-B'}
 
 
@@ -23,15 +23,15 @@ def container_type(root: Path = Path('/'), environ: Mapping[str, str] = os.envir
     Returns
     -------
     type : str or None
-        A key of `MOUNT_OPTIONS`. Apptainer goes by its older name, which BIDS uses.
+        A key of `MOUNT_OPTIONS`. Apptainer has its older name, as in BIDS.
 
     """
-    # Apptainer first: an image made for Docker keeps its marks when Apptainer runs it.
+    # Apptainer first: an image made for Docker keeps Docker's marks in Apptainer.
     if (root / '.singularity.d').exists() or any(name in environ for name in _APPTAINER_VARIABLES):
         return 'singularity'
     if (root / '.dockerenv').exists():
         return 'docker'
-    # With --read-only podman mounts an empty /run over its mark, but leaves the variable.
+    # With --read-only, podman mounts an empty /run over its mark, but sets the variable.
     if (root / 'run/.containerenv').exists() or environ.get('container') == 'podman':
         return 'podman'
     return None
@@ -40,6 +40,6 @@ def container_type(root: Path = Path('/'), environ: Mapping[str, str] = os.envir
 def container_facts(
     root: Path = Path('/'), environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Type and tag of the container, as `Container` in `GeneratedBy` has them; or nothing."""
+    """Type and tag of the container, for `Container` in `GeneratedBy`; empty outside of one."""
     facts = {'Type': container_type(root, environ), 'Tag': environ.get(TAG_VARIABLE)}
     return {key: value for key, value in facts.items() if value}

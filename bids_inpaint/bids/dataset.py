@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
 from bids_inpaint import __version__
-from bids_inpaint.bids.atomic import write_text
-from bids_inpaint.bids.sidecars import (
-    PIPELINE,
-    SOURCE_LINK,
-    dataset_links,
-    generated_by,
-    write_json,
+from bids_inpaint.bids.names import (
+    FIGURE_FOLDER,
+    GROUP_COLUMNS,
+    GROUP_PAGE,
+    GROUP_TABLE,
+    PAGES,
+    ending,
 )
+from bids_inpaint.bids.provenance import PIPELINE, generated_by
+from bids_inpaint.bids.sidecars import SOURCE_LINK, dataset_links
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import read_object, read_object_or_nothing, write_json, write_text
 
 BIDS_VERSION = '1.10.0'
 DESCRIPTION = 'dataset_description.json'
@@ -23,55 +27,86 @@ HOW_TO_ACKNOWLEDGE = (
     'Learning, in: Simulation and Synthesis in Medical Imaging (SASHIMI 2020).'
 )
 
-# What the BIDS validator has no name for, and nothing else: a file that is not on this list and
-# not in BIDS shall be found.
+# Only files that the BIDS validator does not know, so that it finds any other.
 BIDSIGNORE = (
     'sub-*/**/anat/sub-*_mode-image_xfm.txt',
     'sub-*/**/anat/sub-*_mode-image_xfm.json',
-    'sub-*/**/anat/sub-*_desc-inpaint_qc.json',
-    '/sub-*.html',
-    '/sub-*/figures',  # without a slash at its end: the validator reports the folder itself
-    '/group_T1w.tsv',
-    '/group_T1w.json',
-    '/group_T1w.html',
+    f'sub-*/**/anat/sub-*{ending("qc")}',
+    f'/{PAGES}',
+    f'/sub-*/{FIGURE_FOLDER}',  # without slash: the validator reports the folder itself
+    f'/{GROUP_TABLE}',
+    f'/{GROUP_COLUMNS}',
+    f'/{GROUP_PAGE}',
 )
 
 README = """\
 # T1-weighted images without white-matter lesions
 
-Made by bids_inpaint {version}. Of every T1-weighted image of the source dataset, in its `anat`
+Made by bids_inpaint {version}. For every T1-weighted image of the source dataset, in its `anat`
 folder:
 
 - `*_desc-inpainted_T1w`: the image with its lesions filled, on the grid, in the units and in the
   data type of the source. Outside `desc-change_mask` its voxels are those of the source.
 - `*_desc-change_mask`: the voxels that were changed.
 - `*_desc-difference_T1w`: inpainted minus source, in units of the brain's mean intensity.
-- `*_label-lesion_mask`: the lesion map, if one was asked for; of an image that was given a lesion
-  mask, what was filled of that.
-- `*_desc-brain_mask`: where lesions were looked for.
+- `*_label-lesion_mask`: the lesion map, if requested; for an image with a lesion mask, the part of
+  the mask that was filled.
+- `*_label-lesion_probseg`: the probability that a voxel is lesion, if there is a lesion map.
+- `*_desc-brain_mask`: the brain, where lesions were sought.
 - `*_space-MNI152NLin2009aSym_*`: the same on the grid of the template (1 mm), with the image
-  before the network (`desc-preproc`) and the bias field that was divided out (`desc-biasfield`).
-- `*_xfm.txt`: affine transforms to and from the template, as ITK and ANTs read them.
-- `*_desc-inpaint_qc.json`: numbers for quality control; `group_T1w.tsv` gathers them.
-- `sub-*.html`: a page for each participant, with figures of what was changed; `group_T1w.html`
-  shows all scans. They need no network; `logs/CITATION.*` has a text on the methods.
+  before the network (`desc-preproc`) and the bias field (`desc-biasfield`).
+- `*_xfm.txt`: affine transforms to and from the template, for ITK and ANTs.
+- `*_desc-inpaint_qc.json`: numbers for quality control; `group_T1w.tsv` is a table of all.
+- `sub-*.html`: a page for each participant, with figures of the changes; `group_T1w.html` shows
+  all scans. The pages work offline; `logs/CITATION.*` has a text on the methods.
 
-A JSON file beside each image says what it was made from and how. `logs/` holds the configuration
-of every run. Not for clinical use.
+The JSON file beside each image has its sources and processing. `logs/` has the configuration of
+every run. Not for clinical use.
 """
 
 
 def read_description(dataset: Path) -> dict[str, Any]:
-    """Read dataset_description.json; empty if there is none, or it is no JSON object."""
+    """Read dataset_description.json; empty if it is missing or not a JSON object."""
+    return read_object_or_nothing(dataset / DESCRIPTION)
+
+
+def is_raw(dataset: Path) -> bool:
+    """Whether a dataset is one of raw data, as which BIDS takes it without `DatasetType`."""
+    fields = read_description(dataset)
+    return fields.get('DatasetType') != 'derivative' and 'PipelineDescription' not in fields
+
+
+def check_description(dataset: Path) -> None:
+    """Refuse a dataset whose dataset_description.json is missing or lacks what BIDS requires.
+
+    Raises
+    ------
+    BidsInpaintError
+        Says what is wrong and what to do.
+
+    """
+    path = dataset / DESCRIPTION
+    advice = 'Fix it, or give --skip-bids-validation'
+    if not lexists(path):
+        example = {'Name': 'Example dataset', 'BIDSVersion': BIDS_VERSION}
+        msg = f'{path} is missing; it must look like {json.dumps(example)}. {advice}'
+        raise BidsInpaintError(msg)
     try:
-        description = json.loads((dataset / DESCRIPTION).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return description if isinstance(description, dict) else {}
+        fields = read_object(path)
+    except ValueError as error:
+        msg = f'{path} must be a readable JSON object: {error}. {advice}'
+        raise BidsInpaintError(msg) from error
+    required = ['Name', 'BIDSVersion']
+    if fields.get('DatasetType') == 'derivative' and 'PipelineDescription' not in fields:
+        required.append('GeneratedBy')
+    lacking = [name for name in required if name not in fields]
+    if lacking:
+        msg = f'{path} must have {", ".join(required)}, lacks {", ".join(lacking)}. {advice}'
+        raise BidsInpaintError(msg)
 
 
 def check_output_is_ours(output_dir: Path) -> None:
-    """Refuse a folder that another program's dataset is in.
+    """Refuse a folder with a dataset of another program.
 
     Raises
     ------
@@ -86,8 +121,8 @@ def check_output_is_ours(output_dir: Path) -> None:
     names = [entry.get('Name') for entry in entries if isinstance(entry, dict)]
     if PIPELINE not in names:
         msg = (
-            f'output folder must be new, empty or made by {PIPELINE}: {output_dir} holds another '
-            f'dataset, GeneratedBy {found!r}. Give a folder of its own'
+            f'output folder must be new, empty or made by {PIPELINE}: {output_dir} has another '
+            f'dataset, GeneratedBy {found!r}. Use another folder'
         )
         raise BidsInpaintError(msg)
 
@@ -97,8 +132,8 @@ def write_dataset_files(
 ) -> None:
     """Write description, README and .bidsignore; safe when parallel jobs do so at once.
 
-    An existing README is left alone: it may have been written on. Links to datasets that an
-    earlier run read are kept: its sidecars speak of them.
+    An existing README is kept, as it may have been edited. Links to datasets of earlier runs are
+    kept, as sidecars refer to them.
     """
     links = {n: p.as_uri() for n, p in dataset_links(bids_dir, derivatives).items()}
     earlier = read_description(output_dir).get('DatasetLinks')

@@ -1,30 +1,37 @@
-"""Find what was processed before, by the derivatives alone."""
+"""Find processed scans from the derivatives alone."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
-from bids_inpaint.bids.names import KINDS, NATIVE_SPACE, derivative_path, sidecar_path
+from bids_inpaint.bids.names import (
+    IMAGE_EXTENSIONS,
+    KINDS,
+    NATIVE_SPACE,
+    derivative_path,
+    ending,
+    sidecar_path,
+)
 from bids_inpaint.bids.scan import Scan, parse_t1w
 from bids_inpaint.bids.sidecars import SOURCE_LINK
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import read_object, read_object_or_nothing
+from bids_inpaint.qc import NO_PROBLEM
 
-_XFM_GLOB = f'sub-*_from-{NATIVE_SPACE}_to-*_mode-image_xfm.json'
-_EXTENSIONS = ('.nii.gz', '.nii')
+_XFM_GLOB = sidecar_path(PurePosixPath(f'sub-*{ending("anat2std_xfm")}')).name
 _SOURCE_URI = re.compile(f'bids:{SOURCE_LINK}:(?P<path>sub-.+)')
 
 
 @dataclass(frozen=True)
 class Processed:
-    """One T1w image of which there are derivatives.
+    """A T1w image with derivatives.
 
     Attributes
     ----------
     scan : Scan
-        The source; its file need not be there any more.
+        The source; its file may have moved.
     root : Path
         Root of the derivative dataset.
     numbers : mapping
@@ -40,27 +47,89 @@ class Processed:
     steps: Sequence[Mapping[str, Any]]
 
     def files(self) -> dict[str, Path]:
-        """Files that are there: kind, or kind and `_native`, to path; `source` if it is there."""
+        """Existing files: kind, or kind and `_native`, to path; `source` if it exists."""
         found = {}
         for kind, what in KINDS.items():
             for space in what.spaces or (NATIVE_SPACE,):
                 native = what.spaces and space == NATIVE_SPACE
-                extensions = _EXTENSIONS if what.spaces else ('',)
-                for extension in extensions:
-                    path = self.root / derivative_path(
-                        self.scan, kind, space=space, extension=extension
-                    )
-                    if path.is_file():
-                        found[f'{kind}_native' if native else kind] = path
-                        break
+                if path := _existing(self.root, self.scan, kind, space):
+                    found[f'{kind}_native' if native else kind] = path
         if self.scan.t1w.is_file():
             found['source'] = self.scan.t1w
         return found
 
     @property
+    def problems(self) -> str:
+        """Sentences on QC numbers out of limits; empty if there are none."""
+        text = str(self.numbers.get('problems') or NO_PROBLEM)
+        return '' if text == NO_PROBLEM else text
+
+    @property
     def written(self) -> float:
-        """When its QC file was written: seconds of the system's clock."""
+        """Time at which its QC file was written, in seconds."""
         return (self.root / derivative_path(self.scan, 'qc')).stat().st_mtime
+
+
+class Unread(NamedTuple):
+    """A scan whose files cannot be read.
+
+    Attributes
+    ----------
+    subject : str
+        Participant, without 'sub-'.
+    name : str
+        Entities of its name.
+    path : Path
+        File that describes it.
+    reason : str
+        What is wrong, with the name of the file.
+
+    """
+
+    subject: str
+    name: str
+    path: Path
+    reason: str
+
+
+class Found(NamedTuple):
+    """Finished scans, and those whose files cannot be read; in the order of their paths."""
+
+    processed: list[Processed]
+    unread: list[Unread]
+
+
+def find_problems(output_dir: Path, scans: Iterable[Scan]) -> dict[Scan, str]:
+    """Find the scans with QC numbers out of limits, with sentences on these."""
+    files = {scan: output_dir / derivative_path(scan, 'qc') for scan in scans}
+    said = {scan: read_object_or_nothing(path).get('problems') for scan, path in files.items()}
+    return {scan: str(text) for scan, text in said.items() if text not in {None, NO_PROBLEM}}
+
+
+def _existing(root: Path, scan: Scan, kind: str, space: str) -> Path | None:
+    """File of a scan with either extension of images; None if there is none."""
+    extensions = IMAGE_EXTENSIONS if KINDS[kind].spaces else ('',)
+    names = (derivative_path(scan, kind, space=space, extension=ext) for ext in extensions)
+    return next((root / name for name in names if (root / name).is_file()), None)
+
+
+def lacks(quality: Path) -> str:
+    """Say what the scan of a QC file lacks; empty if it is whole.
+
+    A scan has its inpainted image in a space at least, and a sidecar for each of its files.
+    """
+    t1w = quality.with_name(quality.name.removesuffix(ending('qc')) + '_T1w.nii.gz')
+    try:
+        scan = parse_t1w(t1w)
+    except ValueError as error:
+        return str(error)
+    root = quality.parents[len(scan.folder.parts)]
+    places = [(kind, space) for kind, what in KINDS.items() for space in what.spaces or ('',)]
+    files = {place: _existing(root, scan, *place) for place in places if place[0] != 'qc'}
+    if not any(path for (kind, _), path in files.items() if kind == 'inpainted'):
+        return f'{derivative_path(scan, "inpainted").name} is missing'
+    sidecars = [sidecar_path(PurePosixPath(path)) for path in files.values() if path]
+    return next((f'{path.name} is missing' for path in sidecars if not Path(path).is_file()), '')
 
 
 def find_processed(
@@ -69,27 +138,21 @@ def find_processed(
     *,
     participant_label: Sequence[str] = (),
     session_label: Sequence[str] = (),
-) -> list[Processed]:
-    """Find all scans of a derivative dataset that were processed to the end.
+) -> Found:
+    """Find all finished scans of a derivative dataset.
 
     Parameters
     ----------
     output_dir : Path
         Derivative dataset.
     bids_dir : Path
-        Where the sources were; they need not be there.
+        Source dataset; its files need not exist.
     participant_label, session_label : sequence of str
         Labels to restrict the search to; empty for all.
 
     Returns
     -------
-    list of Processed
-        In the order of their paths.
-
-    Raises
-    ------
-    BidsInpaintError
-        If a file that describes a scan cannot be read.
+    Found
 
     """
     sidecars = [
@@ -98,24 +161,31 @@ def find_processed(
         for folder in ('anat', 'ses-*/anat')
         for path in output_dir.glob(f'sub-{subject}/{folder}/{_XFM_GLOB}')
     ]
-    found = [_read(path, output_dir, bids_dir) for path in sorted(sidecars)]
-    return [
-        one
-        for one in found
-        if one
-        and (not participant_label or one.scan.subject in participant_label)
-        and (not session_label or one.scan.session in session_label)
-    ]
+    processed, unread = [], []
+    for path in sorted(sidecars):
+        subject = path.relative_to(output_dir).parts[0].removeprefix('sub-')
+        session = path.parent.parent.name.removeprefix('ses-')
+        if session_label and session not in session_label:
+            continue
+        try:
+            one = _read(path, output_dir, bids_dir)
+        except BidsInpaintError as error:
+            name = path.name.removesuffix(_XFM_GLOB.partition('*')[2])
+            unread.append(Unread(subject, name, path, str(error)))
+            continue
+        if one:
+            processed.append(one)
+    return Found(processed, unread)
 
 
 def _read(sidecar: Path, output_dir: Path, bids_dir: Path) -> Processed | None:
     """Read one scan from the sidecar of its transform; None if it was not finished."""
-    fields = read_object(sidecar)
+    fields = read_written(sidecar)
     sources = fields.get('Sources')
     uris = sources if isinstance(sources, list) else []
     match = next((m for uri in uris if (m := _SOURCE_URI.fullmatch(str(uri)))), None)
     if not match:
-        msg = f'{sidecar} must name its source as bids:{SOURCE_LINK}:sub-..., has {sources!r}'
+        msg = f'{sidecar} must have a source bids:{SOURCE_LINK}:sub-..., has {sources!r}'
         raise BidsInpaintError(msg)
     try:
         scan = parse_t1w(bids_dir / PurePosixPath(match['path']))
@@ -127,24 +197,20 @@ def _read(sidecar: Path, output_dir: Path, bids_dir: Path) -> Processed | None:
     if output_dir / sidecar_path(path) != sidecar or not quality.is_file():
         return None
     steps = fields.get('Steps')
-    return Processed(scan, output_dir, read_object(quality), steps if steps else [])
+    return Processed(scan, output_dir, read_written(quality), steps if steps else [])
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+def read_written(path: Path) -> dict[str, Any]:
+    """Read a JSON file of the derivative dataset.
 
     Raises
     ------
     BidsInpaintError
-        If it does not.
+        If it does not hold an object.
 
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        msg = f'{path} must be readable JSON: {error}. Process its scan again'
+        return read_object(path)
+    except ValueError as error:
+        msg = f'{error}. Process its scan again'
         raise BidsInpaintError(msg) from error
-    if not isinstance(content, dict):
-        msg = f'{path} must hold a JSON object. Process its scan again'
-        raise BidsInpaintError(msg)
-    return content

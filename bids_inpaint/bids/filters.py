@@ -1,18 +1,18 @@
-"""The filter file: which T1w images a user wants, by the entities of their names."""
+"""The filter file: selection of T1w images by the entities of their names."""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bids_inpaint.bids.scan import ENTITIES, Scan
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import read_object
 
-GROUP = 't1w'  # fMRIPrep's name for the group of filters that is for T1w images
+GROUP = 't1w'  # fMRIPrep's name of the group of filters for T1w images
 
-# What a filter may name, and the key it is looked up by: long and short names of entities, two
-# names of pybids' own, and what a name has besides entities.
+# Names in a filter, and the keys they refer to: long and short names of entities, two names of
+# pybids, and other parts of a file name.
 _KEYS = {
     **{key: key for key in ENTITIES},
     **{long: key for key, long in ENTITIES.items()},
@@ -22,18 +22,18 @@ _KEYS = {
     'suffix': 'suffix',
     'extension': 'extension',
 }
-# pybids' enumeration as text, in the two ways Python writes it; fMRIPrep takes both.
+# The enumeration of pybids as text, in both forms of Python; fMRIPrep accepts both.
 _QUERY = re.compile(r'<?Query\.(\w+)(?:: \d+>)?')
 _QUERIES = {'NONE': 'NONE', 'ANY': 'ANY', 'REQUIRED': 'ANY', 'OPTIONAL': 'OPTIONAL'}
 
 
 def read_filters(path: Path) -> dict[str, Any]:
-    """Read the filters for T1w images from a file in the manner of fMRIPrep.
+    """Read the filters for T1w images from a filter file as of fMRIPrep.
 
     `{"t1w": {"acquisition": "mprage", "run": [1, 2], "reconstruction": null}}`: each entity has
     the value, or one of the values, that the name must have. Null or "Query.NONE" stands for an
     entity that must be absent, "*" or "Query.ANY" for one that must be present with any value,
-    "Query.OPTIONAL" for one that does not matter. Groups other than "t1w" are passed over.
+    "Query.OPTIONAL" for any or none. Groups other than "t1w" are ignored.
 
     Parameters
     ----------
@@ -48,17 +48,22 @@ def read_filters(path: Path) -> dict[str, Any]:
     Raises
     ------
     BidsInpaintError
-        If the file cannot be read, is not JSON, or is not of that form.
+        If the file cannot be read, is not JSON, or has another form.
 
     """
     try:
-        groups = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        msg = f'filter file {path} must be a readable JSON file: {error}'
+        groups = read_object(path)
+    except ValueError as error:
+        msg = (
+            f'filter file {path} must be a readable JSON file, {{"{GROUP}": {{"<entity>": '
+            f'<value>}}}}: {error}'
+        )
         raise BidsInpaintError(msg) from error
-    if not isinstance(groups, dict) or not isinstance(groups.get(GROUP), dict):
-        found = sorted(groups) if isinstance(groups, dict) else type(groups).__name__
-        msg = f'filter file {path} must hold {{"{GROUP}": {{"<entity>": <value>}}}}, holds {found}'
+    if not isinstance(groups.get(GROUP), dict):
+        msg = (
+            f'filter file {path} must be {{"{GROUP}": {{"<entity>": <value>}}}}, has '
+            f'{sorted(groups)}'
+        )
         raise BidsInpaintError(msg)
     filters: dict[str, Any] = groups[GROUP]
     check_filters(filters)
@@ -66,7 +71,7 @@ def read_filters(path: Path) -> dict[str, Any]:
 
 
 def check_filters(filters: Mapping[str, Any]) -> None:
-    """Refuse entities and values that could never select anything.
+    """Refuse unknown entities, and values that cannot match.
 
     Raises
     ------
@@ -77,7 +82,7 @@ def check_filters(filters: Mapping[str, Any]) -> None:
     for entity, wanted in filters.items():
         if entity not in _KEYS:
             known = ', '.join([*ENTITIES.values(), 'datatype', 'suffix', 'extension'])
-            msg = f'filter names {entity!r}, which is no entity of BIDS; entities are: {known}'
+            msg = f'filter names {entity!r}, which is not a BIDS entity; entities are: {known}'
             raise BidsInpaintError(msg)
         if not all(_is_usable(value) for value in _listed(wanted)):
             msg = (
@@ -88,13 +93,12 @@ def check_filters(filters: Mapping[str, Any]) -> None:
 
 
 def matches(scan: Scan, filters: Mapping[str, Any]) -> bool:
-    """Tell whether the name of a scan is what every filter wants."""
-    extension = scan.t1w.name.removeprefix(f'{scan.name}_T1w')
+    """Whether the name of a scan matches every filter."""
     found = {
         **dict(scan.entities),
         'datatype': 'anat',
         'suffix': 'T1w',
-        'extension': extension,
+        'extension': scan.extension,
     }
     return all(
         any(_is(found.get(_KEYS[entity]), value, _KEYS[entity]) for value in _listed(wanted))
@@ -102,18 +106,29 @@ def matches(scan: Scan, filters: Mapping[str, Any]) -> bool:
     )
 
 
+def filter_for(scan: Scan, others: Iterable[Scan]) -> dict[str, str | None]:
+    """Make a filter that a scan matches and other scans do not."""
+    own = dict(scan.entities)
+    absent = {key for other in others for key, _ in other.entities if key not in own}
+    return {
+        **{ENTITIES[key]: value for key, value in own.items() if key in ENTITIES},
+        **{ENTITIES[key]: None for key in sorted(absent) if key in ENTITIES},
+        'extension': scan.extension,
+    }
+
+
 def asks_for(filters: Mapping[str, Any], key: str) -> bool:
-    """Tell whether filters say anything of an entity, given by its short name."""
+    """Whether filters name an entity, given by its short name."""
     return any(_KEYS[entity] == key for entity in filters)
 
 
 def _listed(wanted: Any) -> list[Any]:
-    """One value as a list of one."""
+    """Wrap a single value in a list."""
     return wanted if isinstance(wanted, list) else [wanted]
 
 
 def _is_usable(value: Any) -> bool:
-    """Tell whether a single value of a filter has a meaning."""
+    """Whether a single value of a filter is valid."""
     query = _QUERY.fullmatch(str(value))
     if query:
         return query[1] in _QUERIES
@@ -121,7 +136,7 @@ def _is_usable(value: Any) -> bool:
 
 
 def _is(found: str | None, wanted: Any, key: str) -> bool:
-    """Compare the value of an entity, None if absent, with one that a filter wants."""
+    """Compare the value of an entity, None if absent, with a value of a filter."""
     if wanted is None:
         return found is None
     text = str(wanted)
@@ -132,7 +147,8 @@ def _is(found: str | None, wanted: Any, key: str) -> bool:
     if found is None:
         return False
     text = f'.{text.lstrip(".")}' if key == 'extension' else text.removeprefix(f'{key}-')
-    # Run 1 is run 01: indices count, their padding does not. Labels are compared as they are.
+    # Run 1 is run 01: padding of indices is ignored. Labels are compared as text.
+    # Not by `int`, which takes neither all that is called a digit, nor thousands of them.
     if key in {'run', 'echo', 'flip', 'inv', 'chunk', 'split'} and text.isdigit():
-        return found.isdigit() and int(found) == int(text)
+        return found.isdigit() and found.lstrip('0') == text.lstrip('0')
     return found == text

@@ -59,7 +59,7 @@ class Scan:
         Short name and value of every entity of the file name, in its order, as written there:
         `(('sub', '01'), ('run', '02'))`.
     lesion_mask : Path or None
-        Mask of its lesions, to fill these and nothing else; None to find them blindly.
+        Lesion mask to fill; None to fill blindly.
 
     """
 
@@ -88,9 +88,14 @@ class Scan:
         return '_'.join(f'{key}-{value}' for key, value in self.entities)
 
     @property
-    def node_name(self) -> str:
-        """The same, as a name of a nipype workflow: 'sub_01_ses_2_run_01'."""
-        return self.name.replace('-', '_').replace('+', 'plus')
+    def extension(self) -> str:
+        """Extension of the image: '.nii' or '.nii.gz'."""
+        return self.t1w.name.removeprefix(f'{self.name}_T1w')
+
+    @property
+    def workflow_name(self) -> str:
+        """Name of its nipype workflow: 'sub_01_ses_2_run_01_wf'."""
+        return self.name.replace('-', '_').replace('+', 'plus') + '_wf'
 
     @property
     def relative_path(self) -> PurePosixPath:
@@ -99,7 +104,7 @@ class Scan:
 
 
 def parse_t1w(t1w: Path) -> Scan:
-    """Read the entities of a T1w image's name.
+    """Parse the name of a T1w image.
 
     Parameters
     ----------
@@ -113,7 +118,7 @@ def parse_t1w(t1w: Path) -> Scan:
     Raises
     ------
     ValueError
-        If the name is not one of BIDS, or does not belong in its folder.
+        If the name does not follow BIDS, or does not fit its folder.
 
     Examples
     --------
@@ -129,14 +134,46 @@ def parse_t1w(t1w: Path) -> Scan:
     if not stem or len(entities) < len(parts) or len(set(keys)) < len(keys) or keys[0] != 'sub':
         msg = (
             f'the name of a T1w image must be sub-<label>[_<key>-<value>...]_T1w.nii[.gz] '
-            f'with each key once, is {t1w.name}'
+            f'with each key once, not {t1w.name}'
         )
         raise ValueError(msg)
     folder = _folder(entities)
     if t1w.parts[-len(folder.parts) - 1 : -1] != folder.parts:
-        msg = f'{t1w.name} must lie in {folder}, lies in {t1w.parent}'
+        msg = f'{t1w.name} must be in {folder}, is in {t1w.parent}'
         raise ValueError(msg)
     return Scan(t1w, entities)
+
+
+def unusual_entities(scan: Scan, *, raw: bool) -> list[str]:
+    """Entities, by their short names, for which a run leaves out an image by default.
+
+    Contrast agents, other parts of complex data than the magnitude, inversions, and `desc` in a
+    raw dataset, where it marks a copy of an image.
+    """
+    found = dict(scan.entities)
+    keys: list[str] = [key for key in ('ce', 'inv') if key in found]
+    if found.get('part', 'mag') != 'mag':
+        keys.append('part')
+    if raw and 'desc' in found:
+        keys.append('desc')
+    return keys
+
+
+def parse_usual(t1w: Path, *, raw: bool = True) -> Scan | None:
+    """Parse the name of a T1w image; None if a run does not process it by default.
+
+    These are images whose names do not follow BIDS, and those of `unusual_entities`.
+    """
+    scan = parse_any(t1w)
+    return None if scan and unusual_entities(scan, raw=raw) else scan
+
+
+def parse_any(t1w: Path) -> Scan | None:
+    """Parse the name of a T1w image; None if it does not follow BIDS."""
+    try:
+        return parse_t1w(t1w)
+    except ValueError:
+        return None
 
 
 def _folder(entities: tuple[tuple[str, str], ...]) -> PurePosixPath:

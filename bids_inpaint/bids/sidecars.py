@@ -1,23 +1,17 @@
-"""JSON files that say how an image was made."""
+"""JSON sidecars of images."""
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bids_inpaint import __version__
-from bids_inpaint.bids.atomic import write_text
-from bids_inpaint.bids.container import container_facts
 from bids_inpaint.bids.names import KINDS, NATIVE_SPACE, TEMPLATE_SPACE
 from bids_inpaint.bids.scan import Scan
 
-PIPELINE = 'bids_inpaint'
 SOURCE_LINK = 'raw'  # name of the input dataset in DatasetLinks
 
-# Where the template is defined, for SpatialReference.
+# Definition of the template, for SpatialReference.
 TEMPLATE_URI = 'https://doi.org/10.1016/S1053-8119(09)70884-5'
 
 
@@ -27,7 +21,7 @@ def source_uri(scan: Scan) -> str:
 
 
 def dataset_links(bids_dir: Path, derivatives: Sequence[Path] = ()) -> dict[str, Path]:
-    """Name the datasets that are read, as BIDS URIs and DatasetLinks do.
+    """Name the input datasets for BIDS URIs and DatasetLinks.
 
     Parameters
     ----------
@@ -51,7 +45,7 @@ def dataset_links(bids_dir: Path, derivatives: Sequence[Path] = ()) -> dict[str,
 
 
 def lesion_mask_uri(lesion_mask: Path, links: Mapping[str, Path]) -> str:
-    """BIDS URI of a file of one of the datasets of `dataset_links`, the innermost of them."""
+    """BIDS URI of a file in one of the datasets of `dataset_links`, the innermost if nested."""
     holding = [name for name in links if lesion_mask.is_relative_to(links[name])]
     name = max(holding, key=lambda holder: len(links[holder].parts))
     return f'bids:{name}:{lesion_mask.relative_to(links[name]).as_posix()}'
@@ -60,17 +54,6 @@ def lesion_mask_uri(lesion_mask: Path, links: Mapping[str, Path]) -> str:
 def derivative_uri(path: PurePosixPath) -> str:
     """BIDS URI of a file of the derivative dataset, from its path within it."""
     return f'bids::{path}'
-
-
-def generated_by(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Say which program wrote a file, in which container, and with which parameters."""
-    container = container_facts()
-    return {
-        'Name': PIPELINE,
-        'Version': __version__,
-        **({'Container': container} if container else {}),
-        **({'Parameters': dict(parameters)} if parameters else {}),
-    }
 
 
 def image_sidecar(
@@ -87,7 +70,7 @@ def image_sidecar(
     Parameters
     ----------
     scan : Scan
-        What it was made from; in native space, its grid is the image's.
+        The source; in native space the image has its grid.
     kind : str
         A key of `bids_inpaint.bids.names.KINDS`.
     space : str
@@ -95,10 +78,10 @@ def image_sidecar(
     sources : sequence of str
         BIDS URIs, of `source_uri` and `derivative_uri`.
     skull_stripped : bool
-        Whether what is outside the brain is zero.
+        Whether the image is zero outside the brain.
     parameters : mapping
-        Whatever else is to be known: parameters of each step, model, device, time; `Type` of
-        a mask ('Brain', 'Lesion').
+        Further fields: parameters of each step, model, device, time; `Type` of a mask ('Brain',
+        'Lesion').
 
     Returns
     -------
@@ -113,7 +96,7 @@ def image_sidecar(
     """
     references = {NATIVE_SPACE: source_uri(scan), TEMPLATE_SPACE: TEMPLATE_URI}
     if space not in references:
-        msg = f'space must be one of {", ".join(references)}, is {space!r}'
+        msg = f'space must be one of {", ".join(references)}, not {space!r}'
         raise ValueError(msg)
     return {
         'Description': KINDS[kind].description,
@@ -122,25 +105,3 @@ def image_sidecar(
         'SkullStripped': skull_stripped,
         **parameters,
     }
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write a JSON file atomically, and return its path.
-
-    Paths become text, NumPy scalars numbers, and what is not finite null, for which JSON has a
-    name.
-    """
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    return write_text(path, text + '\n')
-
-
-def _plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, PurePath):
-        return str(value)
-    number = value.item() if hasattr(value, 'item') else value
-    return None if isinstance(number, float) and not math.isfinite(number) else number

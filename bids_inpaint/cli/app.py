@@ -5,34 +5,43 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import tomli_w
 
-from bids_inpaint.bids.atomic import write_text
 from bids_inpaint.bids.dataset import check_output_is_ours, write_dataset_files
+from bids_inpaint.bids.derivatives import find_problems
+from bids_inpaint.bids.lacking import find_lacking
 from bids_inpaint.bids.lesion_masks import with_lesion_masks
-from bids_inpaint.bids.names import check_distinct
+from bids_inpaint.bids.names import GROUP_TABLE, PAGES, split_writable
 from bids_inpaint.bids.scan import Scan
-from bids_inpaint.cli.environment import configure_logging, prepare_environment
 from bids_inpaint.cli.listing import format_table, list_plan, list_scans
 from bids_inpaint.cli.parser import parse_arguments
+from bids_inpaint.cli.process import (
+    INTERRUPTED,
+    TERMINATED,
+    configure_logging,
+    end_at_once,
+    prepare_environment,
+    raising_signals,
+)
 from bids_inpaint.cli.resolve import check_writable, resolve_settings
-from bids_inpaint.cli.termination import TERMINATED, end_at_once, raising_terminated
 from bids_inpaint.errors import BidsInpaintError, Terminated
+from bids_inpaint.files import write_text
+from bids_inpaint.run.lock import locked
 from bids_inpaint.settings import Settings
 
 if TYPE_CHECKING:
-    from bids_inpaint.workflows.failures import Failure
-    from bids_inpaint.workflows.reports import ReportFailure
+    from bids_inpaint.run.failures import Failure
+    from bids_inpaint.run.pages import ReportFailure
 
 LOGGER = logging.getLogger(__name__)
 
 SUCCESS = 0
 SOME_FAILED = 1
 UNUSABLE = 2  # what argparse exits with, too
-INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,21 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     status : int
         0: all scans were processed. 1: some failed, all others were finished. 2: nothing was
-        begun, as arguments, input or output are not usable. 130, 143: it was interrupted or
+        processed, as arguments, input or output cannot be used. 130, 143: interrupted or
         terminated. Wrong options and `--help` raise SystemExit, as argparse does.
 
     """
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     configure_logging(arguments.verbosity)
-    with raising_terminated():
+    with raising_signals():
         status = _run(arguments)
-        if status == TERMINATED:
-            end_at_once()
+        if status in {INTERRUPTED, TERMINATED}:
+            end_at_once(status)
     return status
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Do what the arguments say, and turn what ends it early into a status."""
+    """Run as the arguments say, and turn errors and signals into a status."""
     try:
         settings = resolve_settings(arguments)
         if settings.analysis_level == 'group':
@@ -74,10 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:
         LOGGER.critical('%s', error)
         return UNUSABLE
     except KeyboardInterrupt:
-        LOGGER.warning('interrupted; the same command goes on where this one stopped')
+        LOGGER.warning('interrupted; the same command resumes the run')
         return INTERRUPTED
     except Terminated:
-        LOGGER.warning('terminated; the same command goes on where this one stopped')
+        LOGGER.warning('terminated; the same command resumes the run')
         return TERMINATED
 
 
@@ -85,58 +94,92 @@ def _run_participant(settings: Settings) -> int:
     """Process the T1w images of participants."""
     if settings.reports_only:
         return _run_reports(settings)
-    scans = _find_scans(settings)
+    scans, errors = _find_scans(settings)
     if settings.dry_run:
-        sys.stdout.write(list_plan(scans, settings, _find_left(settings, scans)) + '\n')
-        return SUCCESS
+        sys.stdout.write(list_plan(scans, settings, _plan(settings, scans)) + '\n')
+        return _tell(errors)
+    for error in errors:  # and once more at the end
+        LOGGER.warning('%s', error)
     LOGGER.info('%s', list_scans(scans, settings))
     _prepare_output(settings)
     check_writable(settings.run_work_dir, what='working folder')
-    prepare_environment(settings)
-    # Only here: nipype, ANTs and TensorFlow take seconds to load and read the environment.
-    from bids_inpaint.workflows.execute import run_participants
-    from bids_inpaint.workflows.reports import report_run
-
-    failures = run_participants(settings, scans)
-    unreported = report_run(settings, scans)
+    failures, unreported = _process(settings, scans)
+    failed = {failure.scan for failure in failures}
+    doubtful = find_problems(settings.output_dir, [s for s in scans if s not in failed])
+    for scan, problems in doubtful.items():
+        LOGGER.warning('%s: %s', scan.name, problems)
     if failures:
         table = _failure_table(failures)
         LOGGER.error('%d of %d T1w images failed:\n%s', len(failures), len(scans), table)
     else:
-        LOGGER.info('all of %d T1w images done; see %s', len(scans), settings.output_dir)
-    _tell_unreported(unreported)
-    return SOME_FAILED if failures or unreported else SUCCESS
+        LOGGER.info('all %d T1w images done; see %s', len(scans), settings.output_dir)
+    if doubtful:
+        LOGGER.warning(
+            '%d of %d T1w images have problems, named above: look at their pages in %s before you '
+            'use them',
+            len(doubtful),
+            len(scans),
+            settings.output_dir,
+        )
+    _log_unreported(unreported)
+    return SOME_FAILED if _tell(errors) or failures or unreported else SUCCESS
 
 
-def _find_left(settings: Settings, scans: Sequence[Scan]) -> Collection[Scan]:
-    """Leave out what would be skipped."""
-    if not settings.skip_existing:
-        return scans
-    os.environ['NO_ET'] = '1'  # nipype asks a server for its newest version otherwise
-    from bids_inpaint.workflows.plan import find_left  # only here: it loads nipype
+def _process(
+    settings: Settings, scans: Sequence[Scan]
+) -> tuple[list['Failure'], list['ReportFailure']]:
+    """Process scans and make pages; return what failed."""
+    with locked(settings.run_work_dir) as lost:
+        prepare_environment(settings)
+        # Imported here: nipype, ANTs and TensorFlow take seconds to load, and read the
+        # environment.
+        from bids_inpaint.run.execute import run_participants
+        from bids_inpaint.run.pages import report_run
 
-    return find_left(settings, scans)
+        failures = run_participants(settings, scans)
+        if failures and lost():
+            LOGGER.error(
+                'the working folder %s was removed during the run: do not remove it, and run '
+                'again',
+                settings.run_work_dir,
+            )
+        return failures, report_run(settings, scans)
+
+
+def _tell(errors: Sequence[str]) -> int:
+    """Log who or what was not processed; return the status."""
+    for error in errors:
+        LOGGER.error('%s', error)
+    return SOME_FAILED if errors else SUCCESS
+
+
+def _plan(settings: Settings, scans: Sequence[Scan]) -> Mapping[Scan, Sequence[PurePosixPath]]:
+    """Plan which files would be written for which scan."""
+    os.environ['NO_ET'] = '1'  # else nipype asks a server for its latest version
+    from bids_inpaint.run.plan import plan  # imported here: it loads nipype
+
+    return plan(settings, scans).left
 
 
 def _run_reports(settings: Settings) -> int:
-    """Make reports anew from what is in the output folder."""
+    """Make the reports again from the output folder."""
     _check_processed(settings)
     if settings.dry_run:
-        sys.stdout.write(f'would make sub-*.html anew in {settings.output_dir}\n')
+        sys.stdout.write(f'would make {PAGES} again in {settings.output_dir}\n')
         return SUCCESS
     check_writable(settings.run_work_dir, what='working folder')
     prepare_environment(settings)
     _write_config(settings)
-    from bids_inpaint.workflows.reports import make_reports  # only here: it loads nipype
+    from bids_inpaint.run.pages import make_reports  # imported here: slow to load
 
     unreported = make_reports(settings, settings.participant_label)
     shutil.rmtree(settings.run_work_dir, ignore_errors=True)
-    _tell_unreported(unreported)
+    _log_unreported(unreported)
     return SOME_FAILED if unreported else SUCCESS
 
 
-def _tell_unreported(unreported: Sequence['ReportFailure']) -> None:
-    """Say of whom there is no page."""
+def _log_unreported(unreported: Sequence['ReportFailure']) -> None:
+    """Log which pages could not be made."""
     if unreported:
         table = format_table(('participant', 'reason'), unreported)
         LOGGER.error('%d reports could not be made:\n%s', len(unreported), table)
@@ -145,32 +188,33 @@ def _tell_unreported(unreported: Sequence['ReportFailure']) -> None:
 def _run_group(settings: Settings) -> int:
     """Gather the QC of all participants."""
     if settings.dry_run:
-        sys.stdout.write(f'would write group_T1w.tsv, .json and .html to {settings.output_dir}\n')
+        sys.stdout.write(f'would write {GROUP_TABLE}, .json and .html to {settings.output_dir}\n')
         return SUCCESS
     _check_processed(settings)
-    from bids_inpaint.workflows.group import report_group  # only here: --help is not to wait
+    from bids_inpaint.run.pages import report_group  # imported here: slow to load
 
-    for path in report_group(settings):
+    written, unread = report_group(settings)
+    for path in written:
         LOGGER.info('wrote %s', path)
     _write_config(settings)
-    return SUCCESS
+    return _tell([f'the QC file of {name} cannot be read' for name in unread])
 
 
 def _check_processed(settings: Settings) -> None:
-    """Refuse an output folder that nothing was written to yet."""
+    """Refuse an output folder without results."""
     if not settings.output_dir.is_dir():
         msg = (
-            f'output folder does not exist: {settings.output_dir}: run the participant level on '
-            f'the same output folder first'
+            f'output folder does not exist: {settings.output_dir}. Run the participant level with '
+            f'this output folder first'
         )
         raise BidsInpaintError(msg)
     check_output_is_ours(settings.output_dir)
     check_writable(settings.output_dir, what='output folder')
 
 
-def _find_scans(settings: Settings) -> list[Scan]:
-    """Find what to process, and make sure that all of it can be told apart in the output."""
-    # Only here: pybids and pandas take a moment to load, which --help is not to wait for.
+def _find_scans(settings: Settings) -> tuple[list[Scan], list[str]]:
+    """Find the scans to process, and say what was asked for and cannot be."""
+    # Imported here: pybids and pandas are slow to load.
     from bids_inpaint.bids.discovery import find_t1w
 
     scans = find_t1w(
@@ -181,12 +225,21 @@ def _find_scans(settings: Settings) -> list[Scan]:
         database_dir=settings.bids_database_dir,
         validate=not settings.skip_bids_validation,
     )
-    check_distinct(scans, output_spaces=settings.output_spaces)
-    return with_lesion_masks(scans, mode=settings.lesion_mask, derivatives=settings.derivatives)
+    lacking = find_lacking(
+        settings.bids_dir,
+        scans,
+        participant_label=settings.participant_label,
+        session_label=settings.session_label,
+    )
+    scans, clashes = split_writable(scans, output_spaces=settings.output_spaces)
+    if not scans:
+        raise BidsInpaintError('\n'.join([*clashes, *lacking]))
+    masked = with_lesion_masks(scans, mode=settings.lesion_mask, derivatives=settings.derivatives)
+    return masked, [*clashes, *lacking]
 
 
 def _prepare_output(settings: Settings) -> None:
-    """Make the output folder a dataset, and note the run's configuration in it."""
+    """Make the output folder a dataset, and write the configuration of the run."""
     check_output_is_ours(settings.output_dir)
     check_writable(settings.output_dir, what='output folder')
     write_dataset_files(
@@ -201,7 +254,7 @@ def _write_config(settings: Settings) -> None:
 
 
 def _failure_table(failures: Sequence['Failure']) -> str:
-    """Lay out which scan failed, where, why, and which file tells more."""
+    """Format a table of failed scans: step, reason, crash file."""
     header = ('scan', 'step', 'reason', 'crash file')
     return format_table(
         header,

@@ -1,14 +1,14 @@
 """Text for people: what will be done, and what failed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
-from bids_inpaint.bids.names import planned_paths
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.settings import Settings
 
 
 def list_scans(scans: Sequence[Scan], settings: Settings) -> str:
-    """List the images found, one a line."""
+    """List the images found, one per line."""
     images = '1 T1w image' if len(scans) == 1 else f'{len(scans)} T1w images'
     masks = _masks(scans)
     lines = [f'{images} in {settings.bids_dir}']
@@ -16,8 +16,10 @@ def list_scans(scans: Sequence[Scan], settings: Settings) -> str:
     return '\n'.join(lines)
 
 
-def list_plan(scans: Sequence[Scan], settings: Settings, left: Iterable[Scan]) -> str:
-    """List the images found, and under each the files that would be written.
+def list_plan(
+    scans: Sequence[Scan], settings: Settings, planned: Mapping[Scan, Sequence[PurePosixPath]]
+) -> str:
+    """List the images found, each with the files that would be written.
 
     Parameters
     ----------
@@ -25,33 +27,26 @@ def list_plan(scans: Sequence[Scan], settings: Settings, left: Iterable[Scan]) -
         T1w images.
     settings : Settings
         Of the run.
-    left : iterable of Scan
-        Those of them of which something is left to do.
+    planned : mapping of Scan to sequence of PurePosixPath
+        Files of those scans that are not finished.
 
     """
-    extension = '.nii' if settings.uncompressed else '.nii.gz'
-    masks, to_do = _masks(scans), set(left)
+    masks = _masks(scans)
     lines = [f'would write to {settings.output_dir}, with a .json beside each image:']
     for scan in scans:
-        if scan not in to_do:
+        if scan not in planned:
             lines.append(f'{scan.relative_path}{masks[scan]}, done: would be skipped')
             continue
         lines.append(f'{scan.relative_path}{masks[scan]}')
-        paths = planned_paths(
-            scan,
-            output_spaces=settings.output_spaces,
-            lesion_map=settings.lesion_map,
-            extension=extension,
-        )
-        lines += [f'  {path}' for path in paths]
+        lines += [f'  {path}' for path in planned[scan]]
     return '\n'.join(lines)
 
 
 def _masks(scans: Sequence[Scan]) -> dict[Scan, str]:
-    """Say of each image with which mask it is filled; nothing if no image has one."""
+    """Name the mask of each image; empty if no image has one."""
     if not any(scan.lesion_mask for scan in scans):
         return dict.fromkeys(scans, '')
-    return {scan: f', lesion mask: {scan.lesion_mask or "none, blindly"}' for scan in scans}
+    return {scan: f', lesion mask: {scan.lesion_mask or "none, filled blindly"}' for scan in scans}
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,32 +3,56 @@
 import argparse
 from collections.abc import Sequence
 
-from bids_inpaint.cli.common import add_participant_label, add_version_and_verbosity
-from bids_inpaint.cli.converters import (
+from bids_inpaint.bids.names import OUTPUT_SPACES
+from bids_inpaint.cli.options import (
+    add_participant_label,
+    add_version_and_verbosity,
     existing_file,
     existing_folder,
     integer,
     label,
     number,
     path,
+    probability,
 )
 from bids_inpaint.settings import (
+    DEFAULT_LESION_THRESHOLD,
     DEFAULT_MIN_LESION_SIZE_MM3,
     DEVICES,
+    LESION_MAP_SOURCES,
     LESION_MASK_MODES,
-    OUTPUT_SPACES,
 )
 
 _DESCRIPTION = (
-    'Remove white-matter lesions from the T1-weighted MRI of a BIDS dataset. No lesion mask is '
-    'needed, but one is used if it is there; voxels outside the lesions are kept as they are. '
-    'Every option may be written with hyphens or underscores.'
+    'Fill white-matter lesions in the T1-weighted images of a BIDS dataset. No lesion mask is '
+    'needed, but an existing one is used; voxels that are not changed stay bit-identical. '
+    'Options may be written with hyphens or underscores.'
 )
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse arguments; with wrong ones, print usage and the reason, and exit with status 2."""
-    return build_parser().parse_args([hyphenated(argument) for argument in argv])
+    """Parse arguments; if they are wrong, print usage and reason, and exit with status 2."""
+    parser = build_parser()
+    arguments = parser.parse_args([hyphenated(argument) for argument in argv])
+    _check_lesion_map(parser, arguments)
+    return arguments
+
+
+def _check_lesion_map(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse a threshold that does not fit the source of the lesion map."""
+    source = arguments.lesion_map_from
+    if arguments.lesion_threshold is not None and arguments.lesion_probability is not None:
+        parser.error('--lesion-threshold and --lesion-probability: give only one of them')
+    if arguments.lesion_threshold is not None and source == 'probability':
+        parser.error(
+            '--lesion-threshold is for --lesion-map-from difference: with probability use '
+            '--lesion-probability'
+        )
+    if arguments.lesion_probability is not None and source == 'difference':
+        parser.error(
+            '--lesion-probability is for --lesion-map-from probability: with difference use '
+            '--lesion-threshold'
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,11 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog='bids_inpaint', description=_DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument('bids_dir', type=path, help='BIDS dataset; it is never written to')
-    parser.add_argument('output_dir', type=path, help='derivative dataset; made if missing')
+    parser.add_argument('output_dir', type=path, help='derivative dataset; created if missing')
     parser.add_argument(
         'analysis_level',
         choices=('participant', 'group'),
-        help='participant: process T1w images. group: gather the QC of all in one table',
+        help='participant: process T1w images. group: gather the QC of all scans in one table',
     )
     add_version_and_verbosity(parser)
     _add_selection(parser)
@@ -74,26 +98,26 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--skip-bids-validation',
         action='store_true',
-        help='go on without a valid dataset_description.json; only that file is checked',
+        help='do not require a valid dataset_description.json, the only file that is checked',
     )
     group.add_argument(
         '--bids-database-dir',
         type=path,
         metavar='DIR',
-        help='folder for the index of the dataset: made once, and used again as it is',
+        help='folder for the index of the dataset: created once, then reused without updates',
     )
 
 
 def _add_masks(parser: argparse.ArgumentParser) -> None:
-    """Options on lesion masks that are there."""
+    """Options on existing lesion masks."""
     group = parser.add_argument_group('lesion masks')
     group.add_argument(
         '--lesion-mask',
         choices=LESION_MASK_MODES,
         default='auto',
-        help='auto: fill the lesion mask of an image and nothing else, if there is one: '
+        help='auto: if an image has a lesion mask, fill only that: '
         '<image>_label-lesion_mask in --derivatives, or <image>_label-lesion_roi beside the '
-        'image; required: an image without is an error; off: use none (default: auto)',
+        'image; required: an image without a mask is an error; off: ignore masks (default: auto)',
     )
     group.add_argument(
         '--derivatives',
@@ -101,14 +125,14 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         type=existing_folder,
         default=[],
         metavar='DIR',
-        help='datasets with lesion masks on the grids of the T1w images; the first counts first',
+        help='datasets with lesion masks on the grids of the T1w images, in order of precedence',
     )
     group.add_argument(
         '--dilate-mask',
         type=integer(at_least=0),
         default=0,
         metavar='VOXELS',
-        help='fill this much around a lesion mask, too (default: %(default)s)',
+        help='dilate lesion masks before filling (default: %(default)s)',
     )
 
 
@@ -119,15 +143,30 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
         '--lesion-map',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='write a mask of the lesions found, or, of an image that has a lesion mask, of what '
-        'was filled of it, without --dilate-mask (default: yes)',
+        help='write a mask of the lesions found or, for an image with a lesion mask, of the part '
+        'that was filled, before --dilate-mask (default: yes)',
+    )
+    group.add_argument(
+        '--lesion-map-from',
+        choices=LESION_MAP_SOURCES,
+        help='source of the lesion map: the probability of lesion from the network or, as in the '
+        'paper, the difference between the images before and after (default: probability, if '
+        'the network gives it)',
+    )
+    group.add_argument(
+        '--lesion-probability',
+        type=probability,
+        metavar='X',
+        help='lowest probability of a lesion voxel (default: chosen on validation data, stored '
+        'with the network)',
     )
     group.add_argument(
         '--lesion-threshold',
         type=number(zero=False),
         metavar='X',
-        help="least change of a lesion voxel, in units of the brain's mean intensity "
-        '(default: what validation data gave for the network)',
+        help='lowest difference of a lesion voxel, in units of mean brain intensity; implies '
+        f'--lesion-map-from difference (default: {DEFAULT_LESION_THRESHOLD:g}; for a network '
+        'without probability, the one stored with it)',
     )
     group.add_argument(
         '--min-lesion-size',
@@ -139,7 +178,7 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--flip-averaging',
         action='store_true',
-        help='average with the left-right mirror image: twice the time of the network',
+        help='average with the prediction of the left-right mirror image; doubles network time',
     )
     group.add_argument(
         '--models',
@@ -153,7 +192,7 @@ def _add_processing(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--fail-on-qc',
         action='store_true',
-        help='QC numbers out of their limits make a scan fail (default: warn)',
+        help='a QC number out of limits makes a scan fail (default: warn)',
     )
 
 
@@ -165,10 +204,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         choices=OUTPUT_SPACES,
         default=list(OUTPUT_SPACES),
-        help='grids of the images written (default: both)',
+        help='grids of the output images (default: both)',
     )
     group.add_argument(
-        '--uncompressed', action='store_true', help='write .nii, which SPM reads, not .nii.gz'
+        '--uncompressed', action='store_true', help='write .nii (for SPM) instead of .nii.gz'
     )
 
 
@@ -176,32 +215,30 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
     """Options on the machine."""
     group = parser.add_argument_group('resources')
     one_up = integer(at_least=1)
-    group.add_argument(
-        '--nprocs', type=one_up, metavar='N', help='CPUs (default: all that may be used)'
-    )
+    group.add_argument('--nprocs', type=one_up, metavar='N', help='CPUs (default: all available)')
     group.add_argument(
         '--omp-nthreads',
         type=one_up,
         metavar='N',
-        help='threads of the network; other steps take one (default: at most 8)',
+        help='threads of the network; other steps use one (default: at most 8)',
     )
     group.add_argument(
         '--mem',
         type=number(zero=False),
         metavar='GB',
-        help='memory in GB (default: what is free, or the limit of the container or job)',
+        help='memory in GB (default: free memory, or the limit of the container or job)',
     )
     group.add_argument(
         '--device',
         choices=DEVICES,
         default='auto',
-        help='for the network; "gpu" is an error where there is none, "auto" says which it took; '
-        'a container must be given the GPU (docker --gpus all, apptainer --nv)',
+        help='device of the network; "gpu" fails without a GPU, "auto" uses one if there is one; '
+        'a container needs access to the GPU (docker --gpus all, apptainer --nv)',
     )
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
-    """Options on how the run goes."""
+    """Options on execution."""
     group = parser.add_argument_group('running')
     group.add_argument(
         '-w',
@@ -222,23 +259,23 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--skip-existing',
         action='store_true',
-        help='leave alone images whose derivatives are all there, made by the same version, with '
-        'the same parameters, from the same source',
+        help='skip images whose derivatives are complete, from the same version, parameters and '
+        'source',
     )
     group.add_argument(
         '--stop-on-first-crash',
         action='store_true',
-        help='end at the first failure (default: finish all other images)',
+        help='stop at the first failure (default: finish all other images)',
     )
     group.add_argument(
         '--dry-run',
         action='store_true',
-        help='list images and what would be written; write nothing',
+        help='list images and the files that would be written; write nothing',
     )
     group.add_argument(
         '--reports-only',
         action='store_true',
-        help='make the reports anew from the derivatives in the output folder; process nothing',
+        help='make the reports again from the derivatives in the output folder; no processing',
     )
     group.add_argument(
         '--write-graph', action='store_true', help='draw the graph of the workflow into logs/'

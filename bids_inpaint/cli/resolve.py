@@ -1,18 +1,22 @@
 """From parsed arguments to settings: defaults of this machine, and checks of folders."""
 
 import argparse
+import contextlib
 import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from bids_inpaint.bids.container import MOUNT_OPTIONS, container_type
 from bids_inpaint.bids.filters import read_filters
-from bids_inpaint.cli.machine import MAX_DEFAULT_THREADS, usable_cpus, usable_memory_gb
+from bids_inpaint.cli.process import MAX_DEFAULT_THREADS, usable_cpus, usable_memory_gb
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.settings import Settings
 
+_MARK = '_unfinished'
 LOGGER = logging.getLogger(__name__)
 
 
@@ -31,8 +35,8 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
     Raises
     ------
     BidsInpaintError
-        If the input is no folder that can be read, output or working folder are within it, the
-        output is to be read, too, or the filter file is not usable. Nothing is written.
+        If the input is not a readable folder, output or working folder are inside it, the
+        output is among `--derivatives`, or the filter file cannot be used. Nothing is written.
 
     """
     bids_dir, output_dir = arguments.bids_dir, arguments.output_dir
@@ -40,67 +44,57 @@ def resolve_settings(arguments: argparse.Namespace) -> Settings:
     check_outside(bids_dir, output_dir, what='output folder')
     work_dir = arguments.work_dir or default_work_dir(bids_dir)
     check_outside(bids_dir, work_dir, what='working folder')
+    if _MARK in str(work_dir):
+        msg = f'working folder must not have {_MARK!r}, a nipype marker, in its path: {work_dir}'
+        raise BidsInpaintError(msg)
     if arguments.bids_database_dir:
         check_outside(bids_dir, arguments.bids_database_dir, what='folder of the index')
     check_derivatives(arguments.derivatives, output_dir)
     filter_file = arguments.bids_filter_file
     nprocs = arguments.nprocs or usable_cpus()
+    as_given = {field.name for field in fields(Settings)} & vars(arguments).keys()
     return Settings(
-        bids_dir=bids_dir,
-        output_dir=output_dir,
-        analysis_level=arguments.analysis_level,
-        participant_label=tuple(dict.fromkeys(arguments.participant_label)),
-        session_label=tuple(dict.fromkeys(arguments.session_label)),
-        bids_filters=read_filters(filter_file) if filter_file else {},
-        skip_bids_validation=arguments.skip_bids_validation,
-        bids_database_dir=arguments.bids_database_dir,
-        work_dir=work_dir,
-        keep_work_dir=arguments.keep_work_dir,
-        nprocs=nprocs,
-        omp_nthreads=_threads(arguments.omp_nthreads, nprocs),
-        mem_gb=arguments.mem or usable_memory_gb(),
-        device=arguments.device,
-        output_spaces=tuple(dict.fromkeys(arguments.output_spaces)),
-        uncompressed=arguments.uncompressed,
-        lesion_mask=arguments.lesion_mask,
-        derivatives=tuple(dict.fromkeys(arguments.derivatives)),
-        dilate_mask_vox=arguments.dilate_mask,
-        lesion_map=arguments.lesion_map,
-        lesion_threshold=arguments.lesion_threshold,
-        min_lesion_size_mm3=arguments.min_lesion_size,
-        flip_averaging=arguments.flip_averaging,
-        models_dir=arguments.models,
-        fail_on_qc=arguments.fail_on_qc,
-        plugin_file=arguments.use_plugin,
-        skip_existing=arguments.skip_existing,
-        stop_on_first_crash=arguments.stop_on_first_crash,
-        dry_run=arguments.dry_run,
-        write_graph=arguments.write_graph,
-        reports_only=arguments.reports_only,
-        random_seed=arguments.random_seed,
-        verbosity=arguments.verbosity,
+        **{name: _immutable(getattr(arguments, name)) for name in as_given}
+        | {
+            'bids_filters': read_filters(filter_file) if filter_file else {},
+            'work_dir': work_dir,
+            'nprocs': nprocs,
+            'omp_nthreads': _threads(arguments.omp_nthreads, nprocs),
+            'mem_gb': arguments.mem or usable_memory_gb(),
+            'dilate_mask_vox': arguments.dilate_mask,
+            'min_lesion_size_mm3': arguments.min_lesion_size,
+            'models_dir': arguments.models,
+            'plugin_file': arguments.use_plugin,
+        }
     )
 
 
+def _immutable(value: Any) -> Any:
+    """Return a list as a tuple, each item once."""
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+
+
 def _threads(asked: int | None, nprocs: int) -> int:
-    """Threads of one step: as asked for, but no more than there are CPUs."""
+    """Threads of one step: as requested, but at most as many as CPUs."""
     if asked and asked > nprocs:
         LOGGER.warning('--omp-nthreads %d is more than --nprocs: using %d', asked, nprocs)
     return min(asked or MAX_DEFAULT_THREADS, nprocs)
 
 
 def check_input(bids_dir: Path) -> None:
-    """Refuse an input that is not a folder, or that may not be read.
+    """Refuse an input that is not a readable folder.
 
     Raises
     ------
     BidsInpaintError
-        Inside a container the message tells how to make a folder of the host visible there.
+        In a container the message explains how to mount a folder of the host.
 
     """
     if bids_dir.is_dir():
         if not os.access(bids_dir, os.R_OK | os.X_OK):
-            msg = f'input folder must be readable: {bids_dir} is not, for user {os.getuid()}'
+            msg = (
+                f'input folder must be readable: {bids_dir} is not readable for user {os.getuid()}'
+            )
             raise BidsInpaintError(msg)
         return
     if bids_dir.exists():
@@ -111,22 +105,21 @@ def check_input(bids_dir: Path) -> None:
     if container:
         option = MOUNT_OPTIONS[container]
         hint = (
-            f'. This program runs in a container ({container}), which sees only the folders it '
-            f'is given: add {option} <folder of your machine>:{bids_dir} before the name of the '
-            f'image'
+            f'. The program runs in a container ({container}), which only sees mounted folders: '
+            f'add {option} <folder on your machine>:{bids_dir} before the name of the image'
         )
     msg = f'input folder does not exist: {bids_dir}{hint}'
     raise BidsInpaintError(msg)
 
 
 def check_outside(bids_dir: Path, folder: Path, *, what: str) -> None:
-    """Refuse a folder to write to that is the input, or in it.
+    """Refuse an output folder that is the input, or inside it.
 
     Raises
     ------
     BidsInpaintError
-        Also for `<input>/derivatives/<name>`, which BIDS allows: with the rule that the input is
-        never written to, it can be mounted read-only, and shared.
+        Also for `<input>/derivatives/<name>`, which BIDS allows: the input is never written to,
+        so it can be mounted read-only, and shared.
 
     """
     if folder.resolve().is_relative_to(bids_dir.resolve()):
@@ -134,48 +127,63 @@ def check_outside(bids_dir: Path, folder: Path, *, what: str) -> None:
             'the input itself' if folder.resolve() == bids_dir.resolve() else 'inside the input'
         )
         msg = (
-            f'{what} must be outside the input {bids_dir}, which is never written to, not even '
-            f'below derivatives/: {folder} is {where}'
+            f'{what} must be outside the input {bids_dir}, which is never written to (nor is its '
+            f'derivatives/): {folder} is {where}'
         )
         raise BidsInpaintError(msg)
 
 
 def check_derivatives(derivatives: Sequence[Path], output_dir: Path) -> None:
-    """Refuse to read lesion masks where this run writes its own.
+    """Refuse to read lesion masks from the output folder.
 
     Raises
     ------
     BidsInpaintError
-        The next run would take for a mask of the user's what this one found.
+        The next run would take lesion maps of this one for masks of the user.
 
     """
     if output_dir in derivatives:
         msg = (
-            f'--derivatives must not name the output folder {output_dir}, to which lesion masks '
-            f'are written under the same names: give another output folder'
+            f'--derivatives must not name the output folder {output_dir}, where lesion maps are '
+            f'written under the same names: use another output folder'
         )
         raise BidsInpaintError(msg)
 
 
 def default_work_dir(bids_dir: Path) -> Path:
-    """Choose `work/` in the current folder, or one for temporary files if that is no place.
+    """Choose `work/` in the current folder, or a folder for temporary files.
 
-    It is none if it may not be written to (often so in containers), or is in the input.
-    """
-    here = Path.cwd()
-    if os.access(here, os.W_OK) and not here.is_relative_to(bids_dir):
-        return here / 'work'
-    # With the user's number: the folder for temporary files is shared with others.
-    return Path(tempfile.gettempdir()) / f'bids_inpaint_work_{os.getuid()}'
-
-
-def check_writable(folder: Path, *, what: str) -> None:
-    """Make a folder if it is missing, and make sure that files can be written there.
+    The latter if the current folder is not writable (often in containers), or is in the input.
 
     Raises
     ------
     BidsInpaintError
-        If they cannot. It is tried, as permissions alone do not tell (read-only mounts, quotas).
+        If the latter is of another user: whoever writes there can have nipype run any code.
+
+    """
+    here = Path.cwd()
+    if os.access(here, os.W_OK) and not here.is_relative_to(bids_dir):
+        return here / 'work'
+    # With the user's id: the folder for temporary files is shared with others.
+    folder = Path(tempfile.gettempdir()) / f'bids_inpaint_work_{os.getuid()}'
+    with contextlib.suppress(OSError):  # the check for write access tells why
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.lstat().st_uid != os.getuid():
+            msg = (
+                f'working folder must be your own, belongs to another user: {folder}; choose one '
+                f'with -w'
+            )
+            raise BidsInpaintError(msg)
+    return folder
+
+
+def check_writable(folder: Path, *, what: str) -> None:
+    """Make a folder if it is missing, and check that it is writable.
+
+    Raises
+    ------
+    BidsInpaintError
+        If not. A file is written, as permissions are not enough (read-only mounts, quotas).
 
     """
     try:

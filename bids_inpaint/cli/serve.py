@@ -1,27 +1,28 @@
-"""Serve a folder to browsers of this machine, and to nobody else; nothing can be written.
+"""Serve a folder read-only to browsers on this machine.
 
-A page of any site can send requests to a server on loopback. It cannot read the answers, but for
-one way: a name of its own that it lets point to 127.0.0.1. The name is then in the Host header,
-which is why others than this server's are refused.
+A page of any site can send requests to a server on loopback. It can read the answers only if its
+own host name points to 127.0.0.1 (DNS rebinding). That name is then in the Host header, so other
+names than this server's are refused.
 """
 
 import logging
-import mimetypes
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
+
+from bids_inpaint.bids.names import GROUP_PAGE, PAGES
 
 LOGGER = logging.getLogger(__name__)
 
 _ADDRESS = '127.0.0.1'
-_TYPES = {'.gz': 'application/gzip', '.tsv': 'text/tab-separated-values', '.md': 'text/plain'}
+_TYPES = {'.tsv': 'text/tab-separated-values', '.md': 'text/plain'}
 _TEXT = ('text/', 'application/json', 'application/javascript', 'image/svg+xml')
-# Nothing from other places; scripts and styles of the pages themselves; what the viewer makes.
+# Nothing from other sites; inline scripts and styles of the pages; blobs of the viewer.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
@@ -35,7 +36,6 @@ _HEADERS = {
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
 }
-_START_PAGES = ('group_T1w.html',)
 
 
 class FolderServer(ThreadingHTTPServer):
@@ -46,7 +46,7 @@ class FolderServer(ThreadingHTTPServer):
     root : Path
         The folder.
     extra : mapping of str to Path
-        Further files by the path in their address, without its first slash.
+        Further files, by the path of their address without its first slash.
     port : int
         0 for any that is free.
 
@@ -61,11 +61,11 @@ class FolderServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where a browser finds it."""
+        """Address for a browser."""
         return f'http://{_ADDRESS}:{self.server_port}/'
 
     def find(self, path: str) -> Path | None:
-        """Find the file of an address' path; None if there is none within the folder."""
+        """Find the file at the path of an address; None if there is none in the folder."""
         name = unquote(path).lstrip('/')
         if name in self.extra:
             return self.extra[name]
@@ -75,88 +75,80 @@ class FolderServer(ThreadingHTTPServer):
         try:
             found = (self.root / name).resolve()
             return found if found.is_relative_to(self.root) and found.is_file() else None
-        except (OSError, RuntimeError):  # a name too long, a link to itself
+        except (OSError, RuntimeError):  # name too long, link to itself
             return None
 
     def start_page(self) -> str | None:
-        """Name the page to begin with: of the group, or the first participant."""
-        pages = [name for name in _START_PAGES if (self.root / name).is_file()]
-        pages += sorted(path.name for path in self.root.glob('sub-*.html'))
-        return pages[0] if pages else None
+        """Name the first page: of the group, or of the first participant."""
+        if (self.root / GROUP_PAGE).is_file():
+            return GROUP_PAGE
+        return min((path.name for path in self.root.glob(PAGES)), default=None)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(SimpleHTTPRequestHandler):
     """Answers one browser."""
 
     server: FolderServer
     server_version = 'bids_inpaint_view'
     sys_version = ''
-
-    def do_GET(self) -> None:
-        """Send a file."""
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        """Send what is known of a file."""
-        self._answer(body=False)
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | _TYPES
 
     def _refuse_writing(self) -> None:
         self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, {'Allow': 'GET, HEAD'})
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse_writing  # noqa: N815
 
-    def _answer(self, *, body: bool) -> None:
-        """Send a file, or say why not."""
+    def send_head(self) -> BinaryIO | None:
+        """Send the headers of a file, and return it open; or send an error."""
         if not self._host_is_ours():
-            self._refuse(HTTPStatus.FORBIDDEN)
-            return
+            return self._refuse(HTTPStatus.FORBIDDEN)
         path = urlsplit(self.path).path
         start = self.server.start_page() if path == '/' else None
         if start:
-            self._refuse(HTTPStatus.FOUND, {'Location': f'/{quote(start)}'})
-            return
+            return self._refuse(HTTPStatus.FOUND, {'Location': f'/{quote(start)}'})
         found = self.server.find(path)
         if found is None:
-            self._refuse(HTTPStatus.NOT_FOUND)
-            return
+            return self._refuse(HTTPStatus.NOT_FOUND)
         try:
             stream = found.open('rb')
-        except OSError:  # not for us to read, or gone
-            self._refuse(HTTPStatus.FORBIDDEN)
-            return
-        with stream, suppress(ConnectionError):  # browsers leave when they have seen enough
-            self.send_response(HTTPStatus.OK)
-            size = os.fstat(stream.fileno()).st_size
-            self._send_headers({'Content-Type': content_type(found), 'Content-Length': str(size)})
-            if body:
-                shutil.copyfileobj(stream, self.wfile)
+        except OSError:  # not readable, or gone
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        self.send_response(HTTPStatus.OK)
+        kind = self.guess_type(found)
+        charset = '; charset=utf-8' if kind.startswith(_TEXT) else ''
+        self.send_header('Content-Type', f'{kind}{charset}')
+        self.send_header('Content-Length', str(os.fstat(stream.fileno()).st_size))
+        self.end_headers()
+        return stream
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send the content of a file; browsers may disconnect before its end."""
+        with suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
     def _host_is_ours(self) -> bool:
-        """Tell whether the browser asked for this server by its own name."""
+        """Whether the browser asked for this server by its own name."""
         names = {f'{name}:{self.server.server_port}' for name in (_ADDRESS, 'localhost')}
         hosts = self.headers.get_all('Host') or []
         return len(hosts) == 1 and hosts[0].lower() in names
 
-    def _refuse(self, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> None:
-        """Send a status without content, and end the connection: a body was not read."""
+    def _refuse(
+        self, status: HTTPStatus, headers: Mapping[str, str] | None = None
+    ) -> BinaryIO | None:
+        """Send a status, no content, and end the connection: a body was not read."""
         self.close_connection = True
         self.send_response(status)
-        self._send_headers({'Content-Length': '0', **(headers or {})})
-
-    def _send_headers(self, headers: Mapping[str, str]) -> None:
-        """Send the headers of this answer and of every one."""
-        for name, value in {**_HEADERS, **headers}.items():
+        for name, value in {'Content-Length': '0', **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
+        return None
+
+    def end_headers(self) -> None:
+        """Add the headers that every answer has."""
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base names it
-        """Note a request, for those who want to see much."""
+        """Log a request, at the level of debugging."""
         LOGGER.debug('%s', format % args)
-
-
-def content_type(path: Path) -> str:
-    """Type of a file by its name; what is not known is bytes."""
-    kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    if kind is None:
-        return 'application/octet-stream'
-    return f'{kind}; charset=utf-8' if kind.startswith(_TEXT) else kind

@@ -13,8 +13,8 @@ from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours, read_de
 from bids_inpaint.bids.derivatives import find_processed
 from bids_inpaint.bids.names import VIEWED_SOURCE
 from bids_inpaint.bids.sidecars import SOURCE_LINK
-from bids_inpaint.cli.common import add_version_and_verbosity
-from bids_inpaint.cli.environment import configure_logging
+from bids_inpaint.cli.options import add_version_and_verbosity
+from bids_inpaint.cli.process import configure_logging
 from bids_inpaint.cli.serve import FolderServer
 from bids_inpaint.errors import BidsInpaintError
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0 once interrupted; 2 if the folder is not one to be served, or the port is taken.
+        0 when interrupted; 2 if the folder is not an output folder, or the port is taken.
 
     """
     arguments = build_parser().parse_args(argv)
@@ -48,13 +48,13 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog='bids_inpaint_view',
-        description='Show the reports of an output folder, with their volumes, in a browser of '
-        'this machine. Nothing is written, and no other machine can connect. Served are the files '
-        'of the folder, and the T1w images that it was made from.',
+        description='Show the reports of an output folder, with their volumes, in a browser on '
+        'this machine. Read-only; other machines cannot connect. Only files of the folder, and '
+        'the T1w images that it was made from, are served.',
         allow_abbrev=False,
     )
     parser.add_argument('output_dir', type=Path, help='output folder of bids_inpaint')
-    parser.add_argument('--port', type=_port, default=0, help='default: any that is free')
+    parser.add_argument('--port', type=_port, default=0, help='default: any free port')
     parser.add_argument(
         '--browser',
         action=argparse.BooleanOptionalAction,
@@ -66,25 +66,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    """Convert to the number of a port."""
+    """Convert to a port number."""
     if not text.isascii() or not text.isdigit() or int(text) > _LARGEST_PORT:
-        msg = f'must be a number from 0 to {_LARGEST_PORT}, is {text!r}'
+        msg = f'must be a number from 0 to {_LARGEST_PORT}, not {text!r}'
         raise argparse.ArgumentTypeError(msg)
     return int(text)
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse what is not an output folder: nobody shall serve a home folder by mistake."""
+    """Refuse any other folder: a home folder must not be served by mistake."""
     if not (folder / DESCRIPTION).is_file():
-        msg = f'an output folder of bids_inpaint is required: {folder} has no {DESCRIPTION}'
+        msg = f'must be an output folder of bids_inpaint: {folder} has no {DESCRIPTION}'
         raise BidsInpaintError(msg)
     check_output_is_ours(folder)
 
 
 def source_images(folder: Path) -> dict[str, Path]:
-    """Find the T1w images that an output folder was made from, by their paths for the viewer.
+    """Find the T1w images that an output folder was made from, by their paths in the viewer.
 
-    These alone of the source dataset are served; where it is not any more, none.
+    No other file of the source dataset is served. Empty if the dataset has moved.
     """
     links = read_description(folder).get('DatasetLinks')
     link = links.get(SOURCE_LINK) if isinstance(links, dict) else None
@@ -93,7 +93,7 @@ def source_images(folder: Path) -> dict[str, Path]:
     found = find_processed(folder, Path(unquote(urlsplit(link).path)))
     return {
         f'{VIEWED_SOURCE}/{one.scan.relative_path}': one.scan.t1w
-        for one in found
+        for one in found.processed
         if one.scan.t1w.is_file()
     }
 
@@ -108,10 +108,10 @@ def _serve(folder: Path, *, port: int, browser: bool) -> None:
     ):
         sys.stdout.write(f'{server.address}\n')
         sys.stdout.flush()
-        LOGGER.info('serving %s; interrupt to end (Ctrl-C)', folder)
+        LOGGER.info('serving %s; stop with Ctrl-C', folder)
         if browser and not webbrowser.open(server.address):
-            LOGGER.info('no browser was found: open the address above')
+            LOGGER.info('no browser found: open the address above')
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            LOGGER.info('ended')
+            LOGGER.info('stopped')

@@ -1,7 +1,7 @@
 """Command line of evaluation: `python -m bids_inpaint.evaluation --brains DIR --masks DIR ...`.
 
-Each table is printed, and written as TSV and Markdown. Costly results are kept in `--work`, so
-that a command that was stopped goes on where it was.
+Each table is printed, and written as TSV and Markdown. Slow results are cached in `--work`, so
+that an interrupted command can be resumed.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from bids_inpaint.evaluation.report import write_table
+from bids_inpaint.evaluation.tables import TABLES
 from bids_inpaint.network.card import CARD_FILE, models_folder, read_card
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 _HASH_DIGITS = 8
-TABLES = {
-    'a': 'reconstruction',
-    'b': 'inpainting',
-    'c': 'segmentation',
-    'd': 'lesion_maps',
-    'e': 'registration',
-    'f': 'timing',
-}
 
 
 def _tables(text: str) -> list[str]:
@@ -47,7 +40,7 @@ def _tables(text: str) -> list[str]:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m bids_inpaint.evaluation',
-        description='Measure the networks on data that they have not seen.',
+        description='Measure the networks on unseen data.',
     )
     parser.add_argument(
         '--brains',
@@ -59,6 +52,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--masks', type=Path, required=True, help='expert masks in template space')
     parser.add_argument('--patients', type=Path, help="derivatives of patients' T1w")
     parser.add_argument(
+        '--unlike',
+        type=Path,
+        nargs='+',
+        default=[],
+        help='derivatives of T1w unlike the training data, for table g',
+    )
+    parser.add_argument(
         '--models', type=Path, default=models_folder(), help='folder with blind and nonblind'
     )
     parser.add_argument('--out', type=Path, required=True, help='folder of tables and pictures')
@@ -66,24 +66,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--work',
         type=Path,
         default=Path('runs/evaluation'),
-        help='folder of costly results (default: %(default)s)',
+        help='folder of cached results (default: %(default)s)',
     )
     parser.add_argument(
         '--only', type=_tables, default=list(TABLES), metavar='a,b,...', help='tables to make'
     )
     parser.add_argument(
-        '--most', type=int, help='brains and patients to take of each kind, for a quick look'
+        '--most', type=int, help='number of brains and patients of each kind, for a quick check'
     )
     parser.add_argument('--threads', type=int, default=2, help='of the network (default: 2)')
     return parser.parse_args(argv)
 
 
 def make_tables(setup: 'Setup', letters: Sequence[str]) -> None:
-    """Make, print and write tables; each tells which weights it is of."""
+    """Make, print and write tables, each with the hashes of the networks."""
     measured = name_networks(setup.models)
     for letter in letters:
         LOGGER.info('table %s', letter)
-        module = importlib.import_module(f'bids_inpaint.evaluation.{TABLES[letter]}')
+        module = importlib.import_module(f'bids_inpaint.evaluation.tables.{TABLES[letter]}')
         for table in module.make(setup):
             noted = replace(table, notes=[*table.notes, measured])
             sys.stdout.write(write_table(noted, setup.out) + '\n')
@@ -91,7 +91,7 @@ def make_tables(setup: 'Setup', letters: Sequence[str]) -> None:
 
 
 def name_networks(models: Path) -> str:
-    """Say by the start of their hash which networks are in a folder."""
+    """Describe the networks of a folder by the start of their hashes."""
     found = [
         f'{folder.name} {read_card(folder).sha256[:_HASH_DIGITS]}'
         for folder in (models / 'blind', models / 'nonblind')
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     # With several threads of ITK two registrations of an image differ; it reads this when loaded.
     os.environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] = '1'
-    # After the arguments are read, so that `--help` does not wait for the network's libraries.
+    # After parsing, so that `--help` does not wait for the libraries.
     from bids_inpaint.evaluation.cases import Setup
     from bids_inpaint.evaluation.memory import Memory
 
@@ -114,13 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         brains=tuple(arguments.brains),
         masks=arguments.masks,
         patients=arguments.patients,
+        unlike=tuple(arguments.unlike),
         models=arguments.models,
         out=arguments.out,
         memory=Memory(arguments.work),
         most=arguments.most,
         threads=arguments.threads,
     )
-    # The small matrix products of examples would keep all cores busy waiting for one another.
+    # With several threads, small matrix products of examples would keep all cores waiting.
     with threadpool_limits(limits=1, user_api='blas'):
         make_tables(setup, arguments.only)
     return 0

@@ -1,19 +1,12 @@
-"""The box around a brain: other programs need not look at the air around it."""
+"""Affine of a box of the template grid, so that other programs can skip the air around it."""
 
 import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bids_inpaint.image.template import AFFINE
 
 Box = tuple[slice, ...]
-
-
-def brain_box(brain_mask: NDArray[np.bool_], margin_vox: int) -> Box:
-    """Return the smallest box around a mask (X, Y, Z), with a margin as far as there is one."""
-    (tight,) = ndimage.find_objects(brain_mask.astype(np.uint8))
-    return tuple(slice(max(s.start - margin_vox, 0), s.stop + margin_vox) for s in tight)
 
 
 def affine_of(box: Box) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""Images to measure with: healthy brains, lesions simulated on them, and patients.
+"""Test images: healthy brains, lesions simulated on them, and patients.
 
-Who tests is fixed in `bids_inpaint.training.configs.data_split`. Everything is on the template
+Test participants are fixed in `bids_inpaint.training.split`. Everything is on the template
 grid, in units of the mean of the brain. Cases are made one at a time: a volume has 29 MB.
 """
 
@@ -13,39 +13,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.bids.names import ending, of_same_scan
 from bids_inpaint.evaluation.memory import Memory
-from bids_inpaint.image.ants_bridge import read_itk_affine
-from bids_inpaint.image.lesion_map import tissue_median
-from bids_inpaint.image.resample import inverse
-from bids_inpaint.image.template import SPACE, load_template
-from bids_inpaint.image.volume import load
+from bids_inpaint.image.ants_bridge import read_xfm
+from bids_inpaint.image.template import load_template
+from bids_inpaint.image.tissue import tissue_median
+from bids_inpaint.image.volume import load, load_mask
 from bids_inpaint.network.card import read_card
-from bids_inpaint.training.assess import healthy
 from bids_inpaint.training.configs.blind import get_config
-from bids_inpaint.training.examples import (
-    Side,
-    load_brains,
-    load_masks,
-    side_of_brain,
-    side_of_mask,
-    test_examples,
-    validation_examples,
-)
-from bids_inpaint.training.pipeline import (
+from bids_inpaint.training.data import (
+    PREPROC,
     Brain,
     Example,
     find_brains,
-    load_mask,
+    load_brain,
+    load_brains,
+    load_masks,
     participant_of,
 )
-
-_T1W = f'_space-{SPACE}_desc-preproc_T1w.nii.gz'
-_MASK = f'_space-{SPACE}_label-lesion_mask.nii.gz'
+from bids_inpaint.training.examples.frozen import test_examples, validation_examples
+from bids_inpaint.training.split import Side, side_of_brain, side_of_mask
+from bids_inpaint.training.thresholds import healthy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What the command line says.
+    """Arguments of the command line.
 
     Attributes
     ----------
@@ -55,12 +48,14 @@ class Setup:
         Expert masks in template space.
     patients : Path or None
         Derivatives of patients' T1w.
+    unlike : tuple of Path
+        Derivatives of T1w images unlike the training data, healthy or not, without masks.
     models, out : Path
         Folder of the networks; folder of tables and pictures.
     memory : Memory
         Of costly results.
     most : int or None
-        Brains and patients to take of each kind, for a quick look.
+        Number of brains and patients of each kind, for a quick check.
     threads : int
         Of the network.
 
@@ -74,14 +69,15 @@ class Setup:
     memory: Memory
     most: int | None = None
     threads: int = 1
+    unlike: tuple[Path, ...] = ()
 
     @cached_property
     def trained_on(self) -> frozenset[str]:
-        """Patients that the blind network has learnt from, as its card tells."""
+        """Patients that trained the blind network, from its card."""
         return read_card(self.models / 'blind').patients
 
     def side_of(self, patient: str) -> Side:
-        """Tell the side of a patient."""
+        """Side of a patient."""
         return 'training' if patient in self.trained_on else side_of_mask(patient)
 
 
@@ -169,15 +165,24 @@ def patient_cases(setup: Setup, *sides: Side) -> Iterator[Case]:
         if (not sides or setup.side_of(participant_of(path)) in sides)
     )
     for path in islice(found, setup.most):
-        folder = setup.masks / path.parent.relative_to(setup.patients)
-        mask_file = folder / path.name.replace(_T1W, _MASK)
+        mask = of_same_scan(path, 'preproc', 'lesion_mask').relative_to(setup.patients)
+        mask_file = setup.masks / mask
         yield _patient(path, mask_file, setup.side_of(participant_of(path)))
+
+
+def unlike_cases(folder: Path) -> Iterator[Case]:
+    """Every T1w of a derivative dataset, of which nothing is known."""
+    dataset = folder.resolve().name
+    for path in find_brains(folder):
+        brain = load_brain(path, dataset)
+        (example,) = healthy([brain])
+        yield _of_brain(dataset, path, brain, 'test', example, 0)
 
 
 def _of_brain(
     dataset: str, path: Path, brain: Brain, side: Side, example: Example, number: int
 ) -> Case:
-    scan = f'{dataset}/{path.name.removesuffix(_T1W)}'
+    scan = f'{dataset}/{path.name.removesuffix(PREPROC)}'
     return Case(
         name=f'{scan} {number}' if number else scan,
         participant=f'{dataset}/sub-{brain.participant}',
@@ -194,11 +199,11 @@ def _of_brain(
 def _patient(path: Path, mask_file: Path, side: Side) -> Case:
     given = load(path).data
     if not mask_file.is_file():
-        msg = f'{path}: a patient needs an expert mask {mask_file}, which is not there'
+        msg = f'{path}: a patient needs an expert mask, but {mask_file} is missing'
         raise FileNotFoundError(msg)
-    brain_mask = load_mask(path.with_name(path.name.replace('preproc_T1w', 'brain_mask')))
+    brain_mask = load_mask(of_same_scan(path, 'preproc', 'brain_mask'))
     lesions = load_mask(mask_file) & brain_mask
-    name = path.name.removesuffix(_T1W).removeprefix('sub-')
+    name = path.name.removesuffix(PREPROC).removeprefix('sub-')
     return Case(
         name=name,
         participant=participant_of(path),
@@ -221,10 +226,10 @@ def anat2std_of(t1w_file: Path) -> NDArray[np.float64]:
         If there is not exactly one.
 
     """
-    scan = t1w_file.name.removesuffix(_T1W)
-    pattern = f'{scan}*_from-T1w_to-{SPACE}_mode-image_xfm.txt'
+    scan = t1w_file.name.removesuffix(PREPROC)
+    pattern = f'{scan}*{ending("anat2std_xfm")}'
     found = sorted(t1w_file.parent.glob(pattern), key=lambda path: len(path.name))
     if not found or (len(found) > 1 and len(found[0].name) == len(found[1].name)):
         msg = f'{t1w_file}: needs one {pattern} beside it, found {len(found)}'
         raise FileNotFoundError(msg)
-    return inverse(read_itk_affine(found[0]))  # ITK maps points of the grid resampled to
+    return read_xfm(found[0])

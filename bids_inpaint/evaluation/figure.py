@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bids_inpaint.bids.atomic import replacing
+from bids_inpaint.files import replacing
 
 _T1W_WINDOW = (0.0, 1.8)  # mean of the brain
 _MARGIN_VOX = 4

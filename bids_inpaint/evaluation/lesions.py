@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.evaluation.cases import Case
-from bids_inpaint.image.lesion_map import label_lesions, white_matter_of
+from bids_inpaint.evaluation.report import Row
+from bids_inpaint.image.lesion_map import label_lesions
 from bids_inpaint.image.template import load_template
-from bids_inpaint.training.assess import LESION_SHARE
+from bids_inpaint.image.tissue import white_matter_of
+from bids_inpaint.training.thresholds import LESION_SHARE
 
 # Upper limits; the last class has none.
 SIZES_MM3 = (20.0, 100.0, 1000.0)
@@ -92,7 +94,7 @@ def class_names(limits: Sequence[float], unit: str = '') -> list[str]:
 
 
 def separate(share: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
-    """Tell the lesions of a volume apart.
+    """Label the lesions of a volume.
 
     Parameters
     ----------
@@ -161,3 +163,21 @@ def _measure(
         size_mm3=float(share[voxels].sum(dtype=np.float64)),
         darkness=1 - level / case.white_matter,
     )
+
+
+def patient_contrast(case: Case, t1w: NDArray[np.float32]) -> float:
+    """Mean contrast of the lesions of a case in a volume, weighted by their size."""
+    return mean_contrast(list(find_lesions(case)), t1w)
+
+
+def mean_contrast(lesions: Sequence[Lesion], t1w: NDArray[np.float32]) -> float:
+    """Mean contrast of lesions in a volume (X, Y, Z), weighted by their size."""
+    rows = [{'contrast': lesion.contrast(t1w), 'size_mm3': lesion.size_mm3} for lesion in lesions]
+    return mean_by_volume(rows, 'contrast')
+
+
+def mean_by_volume(rows: Sequence[Row], name: str) -> float:
+    """Mean weighted by volume, of the lesions that have a value."""
+    pairs = [(row[name], row['size_mm3']) for row in rows if not np.isnan(row[name])]
+    total = sum(size for _, size in pairs)
+    return sum(value * size for value, size in pairs) / total if total else float('nan')

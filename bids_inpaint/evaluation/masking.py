@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bids_inpaint.image.lesion_map import label_lesions
 from bids_inpaint.image.metrics import peak_of
 from bids_inpaint.network.inference import HIDDEN
-from bids_inpaint.training.lesions import LesionConfig, place_mask
+from bids_inpaint.training.examples.lesions import LesionConfig, place_mask
 
 _MOST_MASKS = 20
 

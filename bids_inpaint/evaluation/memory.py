@@ -1,4 +1,4 @@
-"""Results on disk, so that a table that was stopped goes on, and tables share what is costly."""
+"""Cache of results on disk, to resume tables and share slow results between them."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.bids.atomic import replacing
+from bids_inpaint.files import replacing
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -27,7 +27,14 @@ def digest(*parts: Any) -> str:
 
 
 def code_digest(*names: str) -> str:
-    """Hash of modules or areas of this package: what they computed before they changed is old."""
+    """Hash of modules or areas of this package: a change makes cached results of them invalid.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such module.
+
+    """
     files = [
         path
         for name in names
@@ -37,7 +44,7 @@ def code_digest(*names: str) -> str:
 
 
 class Memory:
-    """A folder of arrays, each under the hash of all that it was made from."""
+    """A folder of arrays, each under the hash of its inputs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

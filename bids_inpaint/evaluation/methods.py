@@ -1,4 +1,4 @@
-"""What is compared: doing nothing, resampling alone, the network, and what users get."""
+"""Methods to compare: doing nothing, resampling alone, the network, and what users get."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,10 +12,11 @@ from bids_inpaint.evaluation.cases import Case
 from bids_inpaint.evaluation.memory import Memory, code_digest, digest
 from bids_inpaint.image import template
 from bids_inpaint.image.resample import Grid, inverse, resample
+from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.image.volume import Volume
 from bids_inpaint.network.card import CARD_FILE, Card, read_card
 from bids_inpaint.network.session import inpaint_on_device
-from bids_inpaint.training.assess import Prediction, apply_thresholds
+from bids_inpaint.training.thresholds import Predicted
 
 NO_NONBLIND = (
     'Left out: there is no non-blind network in {folder}. Train it, and give the same command '
@@ -29,7 +30,7 @@ def has_network(folder: Path) -> bool:
 
 
 class Network:
-    """A network on disk, and what it said of images before.
+    """A network on disk, with its cached predictions.
 
     Parameters
     ----------
@@ -52,18 +53,21 @@ class Network:
 
     @cached_property
     def _identity(self) -> str:
-        return digest(self.card.sha256, self.card.architecture, code_digest('network'))
+        card = self.card
+        return digest(
+            card.sha256, card.architecture, card.probability_curve, code_digest('network')
+        )
 
     def apply(
         self,
         t1w: NDArray[np.float32],
         brain_mask: NDArray[np.bool_],
         fill_mask: NDArray[np.bool_] | None = None,
-    ) -> NDArray[np.float32]:
-        """Predict the lesion-free volume, (X, Y, Z) float32, as the app does."""
+    ) -> Prediction:
+        """Predict as the app does."""
 
         def predict() -> NDArray[np.float32]:
-            inpainted, _ = inpaint_on_device(
+            said, _ = inpaint_on_device(
                 t1w,
                 brain_mask,
                 model=self.folder,
@@ -72,13 +76,18 @@ class Network:
                 flip_averaging=False,
                 fill_mask=fill_mask,
             )
-            return inpainted[brain_mask]  # elsewhere it is what was given
+            volumes = [v for v in said if v is not None]
+            return np.stack([v[brain_mask] for v in volumes])  # no prediction elsewhere
 
         masks = (brain_mask,) if fill_mask is None else (brain_mask, fill_mask)
         inside = self.memory.array(digest(self._identity, t1w, *masks), predict)
         inpainted = t1w.copy()
-        inpainted[brain_mask] = inside
-        return inpainted
+        inpainted[brain_mask] = inside[0]
+        if len(inside) == 1:
+            return Prediction(inpainted)
+        probability = np.zeros_like(t1w)
+        probability[brain_mask] = inside[1]
+        return Prediction(inpainted, probability)
 
     def fill(
         self,
@@ -89,12 +98,12 @@ class Network:
         """Fill a mask as the non-blind network does; outside it nothing changes."""
         if not lesion_mask.any():
             return t1w.copy()
-        return self.apply(t1w, brain_mask, fill_mask=lesion_mask)
+        return self.apply(t1w, brain_mask, fill_mask=lesion_mask).inpainted
 
 
-def predict_case(network: Network, case: Case) -> Prediction:
+def predict_case(network: Network, case: Case) -> Predicted:
     """Apply the blind network to a case; as training has predictions."""
-    return Prediction(case.example, network.apply(case.given, case.brain_mask), case.brain_mask)
+    return Predicted(case.example, network.apply(case.given, case.brain_mask), case.brain_mask)
 
 
 def resample_only(case: Case) -> NDArray[np.float32]:
@@ -153,10 +162,8 @@ def all_methods(
 
     """
     prediction = predict_case(network, case)
-    inpainted, change_mask = apply_thresholds(
-        prediction,
-        edge_threshold=network.card.change_edge_threshold,
-        core_threshold=network.card.change_core_threshold,
+    inpainted, change_mask = prediction.composite(
+        network.card.change_edge_threshold, network.card.change_core_threshold
     )
     volumes = {
         'nothing': case.given,

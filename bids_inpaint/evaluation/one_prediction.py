@@ -1,4 +1,4 @@
-"""What one prediction costs: run in a process of its own, so that nothing else is counted.
+"""Time and memory of one prediction, in a separate process, so that nothing else is counted.
 
 `python -m bids_inpaint.evaluation.one_prediction METHOD T1W MASK MODEL DEVICE THREADS`; prints
 JSON.
@@ -31,7 +31,7 @@ def measure(
     device: str,
     num_threads: int,
 ) -> dict[str, object]:
-    """Load network and image, apply a method once, and say what it took.
+    """Load network and image, apply a method once, and return time and memory.
 
     Parameters
     ----------

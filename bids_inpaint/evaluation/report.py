@@ -1,4 +1,4 @@
-"""Tables as TSV, for programs, and as Markdown, for people."""
+"""Tables as TSV and Markdown."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_inpaint.bids.atomic import write_text
+from bids_inpaint.files import write_text
 
 Row = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Table:
 def write_table(table: Table, folder: Path) -> str:
     """Write `NAME.tsv` and `NAME.md` into a folder, and return the Markdown.
 
-    A table without rows says in its notes why; its old TSV is removed, as it would say otherwise.
+    The notes of a table without rows say why; an old TSV is removed.
     """
     tsv = folder / f'{table.name}.tsv'
     if table.rows:
@@ -69,7 +69,7 @@ def to_tsv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Four significant digits; fewer where more say nothing."""
+    """Write a table as Markdown, with four significant digits."""
     lines = [f'### {table.title}', '']
     if table.rows:
         lines += [_line(table.columns), _line(['---'] * len(table.columns))]
@@ -103,7 +103,7 @@ def _exact(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write a number as people read it: correlations near 1 keep the digits that tell."""
+    """Round a number; correlations near 1 keep their digits."""
     if _missing(value):
         return ''
     if not isinstance(value, float) or math.isinf(value):

@@ -14,17 +14,17 @@ import ants
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.evaluation.brain_box import Box, affine_of, brain_box
+from bids_inpaint.evaluation.brain_box import Box, affine_of
 from bids_inpaint.image.ants_bridge import to_ants
-from bids_inpaint.image.register import seeded
+from bids_inpaint.image.register.affine import seeded
 from bids_inpaint.image.template import AFFINE, load_template
-from bids_inpaint.image.volume import Volume, load, save
+from bids_inpaint.image.volume import Volume, box_around, load, save
 
 TISSUES = ('CSF', 'GM', 'WM')
 GREY = TISSUES.index('GM') + 1
 Segmenter = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
 _SEED = 1
-# No tissue is impossible where the template has none: people differ.
+# No tissue has probability 0, as people differ from the template.
 _LEAST_PRIOR = 1e-3
 _PRIOR_WEIGHT = 0.25
 _ITERATIONS = 5
@@ -58,7 +58,7 @@ def atropos(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[
     evaluation on public data", Neuroinformatics 2011, 9(4):381-400.
 
     """
-    template, box = load_template(), brain_box(brain_mask, _MARGIN_VOX)
+    template, box = load_template(), box_around(brain_mask, margin=_MARGIN_VOX)
     fluid = np.clip(1 - template.grey_matter - template.white_matter, 0, 1)
     priors = [
         np.maximum(prior, np.float32(_LEAST_PRIOR)) * brain_mask
@@ -89,7 +89,7 @@ def hmrf(t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> NDArray[np.
     """
     from dipy.segment.tissue import TissueClassifierHMRF  # not needed by the app, nor installed
 
-    box = brain_box(brain_mask, _MARGIN_VOX)
+    box = box_around(brain_mask, margin=_MARGIN_VOX)
     given, inside = t1w[box], brain_mask[box]
     # A background without variance is a class of no voxels to dipy, which it divides by.
     noise = np.random.default_rng(_SEED).uniform(_LEAST_PRIOR, _HMRF_NOISE, given.shape)
@@ -132,7 +132,7 @@ def _paste(labels: NDArray[Any], box: Box, shape: tuple[int, ...]) -> NDArray[np
 
 
 def _has_spm() -> bool:
-    """Whether nipype finds SPM; its search complains to the log where there is none."""
+    """Whether nipype finds SPM; otherwise its search logs a message."""
     from nipype.interfaces.spm.base import Info  # slow to import
 
     logging.getLogger('nipype.interface').setLevel(logging.CRITICAL)

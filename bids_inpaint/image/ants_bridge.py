@@ -1,4 +1,4 @@
-"""The only place where RAS+ meets LPS+: volumes and affine maps to ANTs and back.
+"""Conversion of volumes and affine maps to ANTs and back; only here are coordinates LPS+.
 
 NIfTI coordinates are RAS+ millimetres, those of ITK and ANTs are LPS+ millimetres.
 """
@@ -10,9 +10,13 @@ import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.image.resample import inverse
 from bids_inpaint.image.volume import Volume
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Exponent of two for the mean of an image: the 8-bit images that ANTs was made for have a mean of
+# about 100.
+_MEAN_EXPONENT = 7
 
 
 def to_ants(
@@ -43,6 +47,32 @@ def to_ants(
     )
 
 
+def unit_for_ants(values: NDArray[np.float32]) -> np.float32:
+    """Find the power of two by which an image is divided for ANTs.
+
+    Filters of ANTs have absolute thresholds: an image multiplied by 1e-5 is not denoised at all. A
+    power of two changes no digit, so results do not depend on the units of an image.
+
+    Parameters
+    ----------
+    values : (N,) float32
+        The voxels that matter, in any units.
+
+    Returns
+    -------
+    float32
+        The mean absolute value divided by it lies in [64, 128); 1 if all values are zero.
+
+    Examples
+    --------
+    >>> float(unit_for_ants(np.full(3, 0.001, dtype='float32')))
+    1.52587890625e-05
+
+    """
+    mean = float(np.abs(values).mean(dtype=np.float64)) if values.size else 0.0
+    return np.float32(np.ldexp(1.0, np.frexp(mean)[1] - _MEAN_EXPONENT)) if mean else np.float32(1)
+
+
 def from_ants(image: 'ants.ANTsImage') -> Volume:
     """Make a volume of an ANTs image: (X, Y, Z) float32, and the affine to RAS+ millimetres."""
     lps = np.eye(4)
@@ -51,19 +81,21 @@ def from_ants(image: 'ants.ANTsImage') -> Volume:
     return Volume(image.numpy().astype(np.float32, copy=False), _RAS_TO_LPS @ lps)
 
 
-def read_itk_affine(path: Path) -> NDArray[np.float64]:
-    """Read an affine map written by ANTs.
+def read_xfm(path: Path, *, back: bool = False) -> NDArray[np.float64]:
+    """Read an affine transform of images.
 
     Parameters
     ----------
     path : Path
         ITK transform file (`.mat` or `.txt`) with one linear transform.
+    back : bool
+        Whether to return the inverse map.
 
     Returns
     -------
     (4, 4) float64
-        The same map of points, in RAS+ millimetres. ANTs writes the map that resampling needs:
-        points of the *fixed* image to points of the *moving* image.
+        The map of points named by the file: `anat2std_xfm` maps T1w RAS mm to template RAS mm. The
+        file has its inverse, as needed for resampling.
 
     """
     transform = ants.read_transform(str(path))
@@ -75,22 +107,24 @@ def read_itk_affine(path: Path) -> NDArray[np.float64]:
     lps = np.eye(4)
     lps[:3, :3] = matrix
     lps[:3, 3] = offset + centre - matrix @ centre
-    return np.asarray(_RAS_TO_LPS @ lps @ _RAS_TO_LPS, dtype=np.float64)
+    stored = np.asarray(_RAS_TO_LPS @ lps @ _RAS_TO_LPS, dtype=np.float64)
+    return stored if back else inverse(stored)
 
 
-def write_itk_affine(matrix: NDArray[np.float64], path: Path) -> Path:
-    """Write a map of points as an ITK text transform, and return its path.
+def write_xfm(xfm: NDArray[np.float64], path: Path, *, back: bool = False) -> Path:
+    """Write an affine transform of images for ITK, and return its path.
 
     Parameters
     ----------
-    matrix : (4, 4) float64
-        Maps points to points, both RAS+ millimetres. To resample a T1w image onto the template,
-        ITK programs need the map of template points to T1w points.
+    xfm : (4, 4) float64
+        Maps RAS mm of the image to RAS mm of the target.
     path : Path
         Ends in `.txt` or `.mat`.
+    back : bool
+        Whether to write the transform in the other direction, from the inverse of `xfm`.
 
     """
-    lps = _RAS_TO_LPS @ matrix @ _RAS_TO_LPS
+    lps = _RAS_TO_LPS @ (xfm if back else inverse(xfm)) @ _RAS_TO_LPS
     transform = ants.create_ants_transform(
         transform_type='AffineTransform',
         precision='double',

@@ -1,10 +1,11 @@
-"""Fill a lesion mask of the grid of a T1w image by a volume of the template grid.
+"""Fill a lesion mask on the grid of a T1w image from a volume on the template grid.
 
-A voxel of the mask becomes what the network says of its place, with the noise of the source, and
-nothing of the lesion is left in it; a voxel outside the mask is never touched.
+A voxel of the mask gets the predicted intensity with the noise of the source, and nothing of the
+lesion; voxels outside the mask are not changed.
 """
 
 from itertools import product
+from typing import NamedTuple
 
 import nibabel as nb
 import numpy as np
@@ -15,18 +16,18 @@ from bids_inpaint.image.resample import Grid, resample
 from bids_inpaint.image.volume import Volume
 
 # A voxel of the template grid is hidden from the network if this share of it, by linear
-# interpolation, is lesion: a dark rim would be continued into the hole.
+# interpolation, is lesion: a visible dark rim would be continued into the hole.
 _LEAST_SHARE = 0.1
-# Lesions lie within the brain; so far beyond its mask, in voxels of 1 mm, the mask is what errs.
+# Lesions are in the brain: up to this distance, in voxels of 1 mm, the brain mask is in error.
 _REACH_VOX = 3
-# Sum of the weights of linear interpolation, but for rounding, if all it reads was filled.
+# Sum of the weights of linear interpolation, up to rounding, if all its voxels were filled.
 _WHOLE = 0.999
 
 
 def hidden_region(
     lesions: Volume, onto: Grid, anat2std_xfm: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Find the voxels of the template grid that a lesion mask is filled from.
+    """Find the voxels of the template grid from which a lesion mask is filled.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ def hidden_region(
     Returns
     -------
     bool, of the shape of `onto`
-        All that lesions contribute to, and all that linear interpolation at any voxel of the
-        mask reads: none of these voxels is filled by halves, of whatever size voxels are.
+        All voxels to which lesions contribute, and all that linear interpolation at any voxel of
+        the mask reads, whatever the voxel size, so that none is filled in part.
 
     """
     region = resample(lesions, onto, anat2std_xfm) >= _LEAST_SHARE
@@ -57,37 +58,57 @@ def hidden_region(
 def brain_with_lesions(
     brain_mask: NDArray[np.bool_], region: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Add to a brain mask what of a lesion mask lies at its edge; both (X, Y, Z)."""
+    """Add to a brain mask the part of a lesion mask at its edge; both (X, Y, Z)."""
     near = ndimage.binary_dilation(brain_mask, iterations=_REACH_VOX)
     return np.asarray(brain_mask | (region & near))
 
 
+class Filled(NamedTuple):
+    """Filling of a T1w image, each (X, Y, Z) on its grid.
+
+    `change` is to be added, float32 in the units of the T1w, 0 where nothing is filled; `changed`
+    is bool: the mask without voxels outside the brain, which the network did not predict.
+    `difference` is the change in units of the mean of the brain, float32.
+    """
+
+    change: NDArray[np.float32]
+    changed: NDArray[np.bool_]
+    difference: NDArray[np.float32]
+
+
 def change_to_fill(
-    filled: NDArray[np.float32],
-    filled_share: NDArray[np.float32],
+    inpainted: Volume,
+    weights: NDArray[np.float32],
+    scale: NDArray[np.float32],
     denoised: NDArray[np.float32],
     mask: NDArray[np.bool_],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Compute what is to be added to a T1w image so that its lesions are filled.
+    *,
+    onto: Grid,
+    std2anat_xfm: NDArray[np.float64],
+) -> Filled:
+    """Compute the change that fills the lesions of a T1w image.
 
     Parameters
     ----------
-    filled : (X, Y, Z) float32
-        The filled volume on the grid of the T1w, in its units.
-    filled_share : (X, Y, Z) float32
-        Sum of the weights of the filled voxels that `filled` was interpolated from.
+    inpainted : Volume
+        The filled volume on the template grid, in units of the mean of the brain.
+    weights, scale : float32
+        On the template grid: 1 where it was filled, and the factor to the units of the T1w.
     denoised : (X, Y, Z) float32
-        T1w without noise, on its own grid, so that the noise stays and the lesion does not.
+        T1w without noise, on its grid: its difference to the T1w is the noise to keep.
     mask : (X, Y, Z) bool
         What to fill, on the same grid.
-
-    Returns
-    -------
-    change : (X, Y, Z) float32
-        In the units of the T1w; 0 where nothing is filled.
-    changed : (X, Y, Z) bool
-        The mask, less what the network was not asked for, as it is outside the brain.
+    onto : Grid
+        That grid.
+    std2anat_xfm : (4, 4) float64
+        Maps template RAS mm to T1w RAS mm.
 
     """
-    changed = mask & (filled_share > _WHOLE)
-    return np.where(changed, filled - denoised, np.float32(0)), changed
+    filled, share, unit = (
+        resample(Volume(data, inpainted.affine), onto, std2anat_xfm)
+        for data in (inpainted.data * scale, weights, scale)
+    )
+    changed = mask & (share > _WHOLE)
+    change = np.where(changed, filled - denoised, np.float32(0))
+    difference = np.divide(change, unit, out=np.zeros_like(change), where=changed)
+    return Filled(change, changed, difference)

@@ -1,4 +1,4 @@
-"""A lesion mask of the user's: read, checked, and brought to the order of axes of its image."""
+"""A lesion mask of the user: read, checked, and reoriented like its image."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bids_inpaint.image.source import conform, ras_grid, read_image, refuse
+from bids_inpaint.image.native import conform, ras_grid
+from bids_inpaint.image.source import read_image, refuse
 
-# A voxel is lesion above this: of a probability the more likely half, of a label any.
+# A voxel is lesion above this: any label, or the upper half of a probability.
 _LEAST_PROBABILITY = 0.5
 # Of the smallest voxel size; programs write one grid with affines that differ by rounding.
 _TOLERANCE = 0.1
-# Five times the largest lesion loads, and half of a small brain: it is another mask.
+# Five times the largest lesion loads, and half of a small brain: a mask of something else.
 _MAX_LESIONS_ML = 500.0
 
 
@@ -31,21 +32,21 @@ def read_lesion_mask(path: Path, t1w: nb.Nifti1Image) -> LesionMask:
     Parameters
     ----------
     path : Path
-        NIfTI file. Voxels above 0.5 are lesion: any label, or the more probable ones. Those
-        that are not a number are not, as programs set them so outside the brain.
+        NIfTI file. Voxels above 0.5 are lesion. NaN is not, as programs write it outside the
+        brain.
     t1w : nibabel.Nifti1Image
-        The image, as `bids_inpaint.image.source.read_source` gives it.
+        The image, of `bids_inpaint.image.source.read_source`.
 
     Returns
     -------
     LesionMask
-        A mask without any lesion is one, too; the notes say so.
+        May be empty; the notes say so.
 
     Raises
     ------
     BidsInpaintError
-        If the file cannot be read, is on another grid than the image, or holds what no lesion
-        mask does: negative numbers, or more than half of a brain. The message names both grids.
+        If the file cannot be read, is on another grid than the image, has negative numbers, or is
+        larger than half of a brain. The message names both grids.
 
     """
     img, stored = read_image(path, lambda path, img: _check_same_grid(path, img, t1w))
@@ -59,27 +60,27 @@ def read_lesion_mask(path: Path, t1w: nb.Nifti1Image) -> LesionMask:
         refuse(
             path,
             f'a mask of lesions, of at most {_MAX_LESIONS_ML:g} ml,',
-            f'{volume_ml:.0f} ml: is it a mask of the brain, or of all but the lesions?',
+            f'{volume_ml:.0f} ml: is it a brain mask, or inverted?',
         )
     notes = []
     if not finite.all():
-        notes.append(f'{(~finite).sum()} voxels are not finite numbers: taken for no lesion')
+        notes.append(f'{(~finite).sum()} voxels are not finite: treated as no lesion')
     if not ((values == 0) | (values == 1)).all():
-        notes.append(f'not only 0 and 1: lesion is what exceeds {_LEAST_PROBABILITY:g}')
+        notes.append(f'not only 0 and 1: values above {_LEAST_PROBABILITY:g} are lesion')
     if not mask.data.any():
-        notes.append('the mask is empty: the image stays as it is')
+        notes.append('the mask is empty: the image is not changed')
     return LesionMask(mask.data > 0, notes)
 
 
 def dilate(mask: NDArray[np.bool_], voxels: int) -> NDArray[np.bool_]:
-    """Grow a mask by so many voxels along the axes of its grid; (X, Y, Z) bool."""
+    """Dilate a mask by a number of voxels along the axes of its grid; (X, Y, Z) bool."""
     if not voxels:  # SciPy takes 0 for "until nothing changes"
         return mask
     return np.asarray(ndimage.binary_dilation(mask, iterations=voxels))
 
 
 def _check_same_grid(path: Path, img: nb.Nifti1Image, t1w: nb.Nifti1Image) -> None:
-    """Refuse a mask whose voxels are not those of the image; the order of axes may differ."""
+    """Refuse a mask on another grid than the image; the order of axes may differ."""
     if _has_three_dimensions(img):
         ours, required = ras_grid(img), ras_grid(t1w)
         corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(required.shape) - 1)
@@ -95,7 +96,7 @@ def _check_same_grid(path: Path, img: nb.Nifti1Image, t1w: nb.Nifti1Image) -> No
 
 
 def _has_three_dimensions(img: nb.Nifti1Image) -> bool:
-    """Tell whether there is one volume, with an affine that orders its axes."""
+    """Whether it is one volume, with an affine that orders its axes."""
     single = len(img.shape) >= 3 and all(size == 1 for size in img.shape[3:])
     return (
         single and bool(np.isfinite(img.affine).all()) and None not in nb.aff2axcodes(img.affine)
@@ -103,7 +104,7 @@ def _has_three_dimensions(img: nb.Nifti1Image) -> bool:
 
 
 def _describe(img: nb.Nifti1Image) -> str:
-    """Say for a message where the voxels of an image lie."""
+    """Describe the grid of an image for a message."""
     zooms = ' x '.join(f'{zoom:.4g}' for zoom in nb.affines.voxel_sizes(img.affine))
     codes = ''.join(code or '?' for code in nb.aff2axcodes(img.affine))
     rows = np.array2string(

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.image.volume import box_around
+
 _PEAK_PERCENTILE = 99.9
 _SSIM_K = (0.01, 0.03)
 _SSIM_SIGMA_VOX = 1.5
@@ -43,7 +45,7 @@ def psnr(
 
 
 def peak_of(truth: NDArray[np.floating], peak: Literal['p99.9', 'max'] = 'p99.9') -> float:
-    """Return what `psnr` takes for the brightest that an image can be."""
+    """Return the peak for `psnr`."""
     return float(truth.max() if peak == 'max' else np.percentile(truth, _PEAK_PERCENTILE))
 
 
@@ -64,7 +66,7 @@ def lesion_error(
     lesioned: NDArray[np.floating],
     lesion_mask: NDArray[np.bool_],
 ) -> float:
-    """Error that is left in lesions, as a share of that of doing nothing.
+    """Error left in lesions, relative to that of doing nothing.
 
     Parameters
     ----------
@@ -76,13 +78,13 @@ def lesion_error(
     Returns
     -------
     float
-        Sum of absolute differences to the truth over the same sum for `lesioned`: 0 is perfect,
-        1 as good as doing nothing.
+        Sum of absolute differences to the truth, divided by that of `lesioned`: 0 is perfect, 1 is
+        doing nothing.
 
     Raises
     ------
     ValueError
-        If the lesions differ nowhere from the truth: the share has no meaning.
+        If the lesions do not differ from the truth.
 
     """
     inside = truth[lesion_mask].astype(np.float64)
@@ -103,7 +105,7 @@ def ssim(
     truth, predicted : (X, Y, Z) float32
         In the same units.
     mask : (X, Y, Z) bool
-        Voxels that the mean is taken over.
+        Voxels of the mean.
 
     References
     ----------
@@ -114,10 +116,7 @@ def ssim(
     """
     if not mask.any():
         return float('nan')
-    box = tuple(
-        slice(max(int(i.min()) - _SSIM_REACH_VOX, 0), int(i.max()) + _SSIM_REACH_VOX + 1)
-        for i in np.nonzero(mask)
-    )
+    box = box_around(mask, margin=_SSIM_REACH_VOX)
     x, y = truth[box].astype(np.float64), predicted[box].astype(np.float64)
     stabilisers = [(k * peak_of(truth)) ** 2 for k in _SSIM_K]
 

@@ -1,8 +1,7 @@
 """The template grid, and the ICBM 2009a symmetric maps on it.
 
-The maps are those that nilearn carries in its wheel, so that nothing is downloaded. They have
-1 mm voxels whose centres lie on whole millimetres, as the template grid has: bringing them there
-is a cut, not an interpolation.
+The maps come with nilearn's wheel, so nothing is downloaded. They have 1 mm voxels with centres at
+whole millimetres, as the template grid: they are cropped, not interpolated.
 
 References
 ----------
@@ -21,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SPACE = 'MNI152NLin2009aSym'
+from bids_inpaint.image.resample import Grid
+from bids_inpaint.image.volume import box_around
+
 SHAPE = (182, 218, 182)
 AFFINE = np.array(
     [[1.0, 0, 0, -90], [0, 1.0, 0, -126], [0, 0, 1.0, -72], [0, 0, 0, 1.0]], dtype=np.float64
@@ -30,6 +31,8 @@ AFFINE.flags.writeable = False
 # The T1w map is zero outside the brain; its darkest cerebrospinal fluid is above this
 # (8-bit units of nilearn's file).
 _BRAIN_THRESHOLD = 0
+# The brain mask of a head looks at what is up to 8 mm outside; cubic splines reach a little more.
+_AROUND_BRAIN_VOX = 12
 
 
 class Template(NamedTuple):
@@ -45,8 +48,23 @@ class Template(NamedTuple):
     brain_mask: NDArray[np.bool_]
 
 
+class Distances(NamedTuple):
+    """Distance of each voxel to the surface of the template's brain, mm; 0 on the other side.
+
+    Each (182, 218, 182) float32, read-only.
+    """
+
+    outside: NDArray[np.float32]
+    inside: NDArray[np.float32]
+
+
+def template_grid() -> Grid:
+    """Return the grid of the template."""
+    return Grid(SHAPE, AFFINE)
+
+
 def _map_file(kind: str) -> Path:
-    """Path of one of nilearn's maps; found without importing nilearn, which takes seconds."""
+    """Path of one of nilearn's maps, without importing nilearn, which takes seconds."""
     spec = find_spec('nilearn')
     if spec is None or spec.origin is None:
         msg = 'nilearn is not installed; its ICBM 2009a maps are needed'
@@ -56,7 +74,7 @@ def _map_file(kind: str) -> Path:
 
 
 def _load_map(kind: str) -> NDArray[np.float32]:
-    """One map, cut to the template grid; (182, 218, 182) float32 in the units of the file."""
+    """One map, cropped to the template grid; (182, 218, 182) float32 in the units of the file."""
     img = nb.Nifti1Image.from_filename(_map_file(kind))
     start = np.rint(nb.affines.apply_affine(np.linalg.inv(img.affine), AFFINE[:3, 3])).astype(int)
     box = tuple(slice(s, s + n) for s, n in zip(start, SHAPE, strict=True))
@@ -79,3 +97,21 @@ def load_template() -> Template:
     for array in template:
         array.flags.writeable = False
     return template
+
+
+@cache
+def brain_distances() -> Distances:
+    """Measure the distances to the surface of the template's brain; cached."""
+    mask = load_template().brain_mask
+    distances = Distances(
+        ndimage.distance_transform_edt(~mask).astype(np.float32),
+        ndimage.distance_transform_edt(mask).astype(np.float32),
+    )
+    for array in distances:
+        array.flags.writeable = False
+    return distances
+
+
+def brain_box() -> tuple[slice, ...]:
+    """Slices of the box around the template's brain and all that is looked at around it."""
+    return box_around(load_template().brain_mask, margin=_AROUND_BRAIN_VOX)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 WHITE_MATTER: Final = 1.4
-"""To this the non-blind network has the white matter of each brain scaled."""
+"""Intensity to which white matter is scaled for the non-blind network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,16 @@ class UNetConfig:
         Of the convolution at full resolution.
     head : {'direct', 'residual'}
         Whether the network predicts the image, as in the paper, or its change. The change starts
-        at zero, so that leaving a healthy brain alone needs not be learnt.
+        at zero, so that copying a healthy brain need not be learnt.
     window_vox : int
-        Side of the cubes that it is trained on last, and applied to.
+        Side of the cubes at the end of training, and in use.
     hidden_base : float, optional
-        For the non-blind network: what the residual head adds its change to where a voxel is
-        hidden (-1). What lies there is white matter more often than not; to add to the
-        mark of -1 instead, the network would have to learn a jump at every border of a mask.
+        For the non-blind network: intensity to which the residual head adds its change in hidden
+        voxels (-1), that of white matter, the most frequent tissue there. With -1 instead, the
+        network would have to learn a jump at every border of a mask.
+    lesion_output : bool
+        Whether it also predicts the probability of lesion, which decides whether a voxel is
+        changed; the filling decides how much.
 
     """
 
@@ -37,6 +40,7 @@ class UNetConfig:
     head: Literal['direct', 'residual'] = 'residual'
     window_vox: int = 96
     hidden_base: float | None = None
+    lesion_output: bool = False
 
     @property
     def multiple(self) -> int:

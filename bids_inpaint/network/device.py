@@ -1,6 +1,7 @@
 """Choose where the network runs."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Literal
 
 from bids_inpaint.errors import BidsInpaintError
@@ -15,20 +16,19 @@ def choose_device(requested: Request, gpus: Sequence[str]) -> Device:
     Parameters
     ----------
     requested : {'auto', 'cpu', 'gpu'}
-        What the user asked for; `auto` takes a GPU where there is one.
+        Requested device; `auto` uses a GPU if there is one.
     gpus : sequence of str
-        Names of the GPUs that the backend sees.
+        Names of the GPUs visible to the backend.
 
     Raises
     ------
     BidsInpaintError
-        If a GPU is asked for and none is visible: a run that silently took the CPU would be
-        noticed a day later.
+        If a GPU is requested and none is visible: silently using the CPU would waste a day.
 
     """
     if requested == 'gpu' and not gpus:
         msg = (
-            'device "gpu" was asked for, but no GPU is visible. In a container expose it '
+            'device "gpu" was requested, but no GPU is visible. Give a container access to it '
             '(docker run --gpus all, apptainer run --nv), and use an installation with GPU '
             'support (the "gpu" extra); or run with --device cpu or auto'
         )
@@ -45,4 +45,7 @@ def visible_gpus() -> list[str]:
         import tensorflow as tf
 
         return [device.name for device in tf.config.list_physical_devices('GPU')]
+    if backend == 'torch':  # Keras does not list its devices
+        torch = import_module('torch')
+        return [f'cuda:{number}' for number in range(torch.cuda.device_count())]
     return list(keras.distribution.list_devices('gpu'))

@@ -6,14 +6,20 @@ from itertools import product
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from bids_inpaint.image.thresholds import Prediction
+from bids_inpaint.network.card import ProbabilityCurve
 from bids_inpaint.network.config import WHITE_MATTER
 
-# Share of a window that it has in common with the next one, at least.
-_OVERLAP = 0.5
-# Weight of the outermost voxels of a window: small, since they see least of what is around them.
+# Minimum overlap of neighbouring windows, as a share. Half takes 50 % longer for the same lesion
+# error (docs/benchmarks.md).
+_OVERLAP = 0.4
+# Weight of the outermost voxels of a window: small, since they have the least context.
 _LEAST_WEIGHT = 1e-3
-# What the non-blind network is shown in place of a lesion; no tissue is below 0.
+# No probability is nearer to 0 or 1 than this: its logit would be infinite.
+_SURE = 1e-6
+# Marks hidden voxels for the non-blind network; no tissue is below 0.
 HIDDEN = np.float32(-1)
 
 
@@ -32,7 +38,7 @@ def plan_windows(
     Yields
     ------
     three slices
-        A cube that holds a part of the brain; all together hold all of it.
+        Cubes that together cover the brain.
 
     """
     starts = []
@@ -55,12 +61,13 @@ def inpaint(
     *,
     window_vox: int,
     flip_averaging: bool = False,
-) -> NDArray[np.float32]:
-    """Predict the lesion-free volume.
+    probability_curve: ProbabilityCurve = (),
+) -> Prediction:
+    """Predict the lesion-free volume, and the probability of lesion if the network gives it.
 
-    The normalisation of the network takes mean and variance of what it is given, so it is given
-    windows of the size that it was trained on. They overlap by half, and what they say of a voxel
-    is averaged, the more the nearer the voxel is to the centre of the window.
+    The normalisation of the network depends on mean and variance of its input, so windows have the
+    size of the training. They overlap; predictions are averaged, weighted by the distance
+    of a voxel to the border of the window.
 
     Parameters
     ----------
@@ -74,31 +81,53 @@ def inpaint(
         Side of the windows.
     flip_averaging : bool
         Average with the prediction of the volume mirrored left to right; takes twice the time.
+    probability_curve : tuple of (float, float)
+        Of `follow_curve`; found on validation data, in the card.
 
     Returns
     -------
-    (X, Y, Z) float32
+    Prediction
         The same grid and units.
 
     Raises
     ------
     ValueError
-        If what the network predicts is not finite: it must not reach an image.
+        If the prediction is not finite.
 
     """
     padding = [(0, max(window_vox - size, 0)) for size in t1w.shape]
     inside = np.pad(brain_mask, padding)
     brain = np.where(inside, np.pad(t1w, padding), np.float32(0))
-    change = _predict_change(network, brain, inside, window_vox)
+    said = _predict_windows(network, brain, inside, window_vox)
     if flip_averaging:
-        mirrored = _predict_change(network, brain[::-1], inside[::-1], window_vox)
-        change = np.float32(0.5) * (change + mirrored[::-1])
-    change = change[tuple(slice(size) for size in t1w.shape)]
-    if not np.isfinite(change).all():
-        number = int((~np.isfinite(change)).sum())
-        msg = f'{network.name} predicted {number} voxels that are not finite numbers'
+        mirrored = _predict_windows(network, brain[::-1], inside[::-1], window_vox)
+        said = np.float32(0.5) * (said + mirrored[:, ::-1])
+    said = said[(slice(None), *(slice(size) for size in t1w.shape))]
+    if not np.isfinite(said).all():
+        number = int((~np.isfinite(said)).any(axis=0).sum())
+        msg = f'{network.name} predicted {number} voxels that are not finite'
         raise ValueError(msg)
-    return np.where(brain_mask, t1w + change, t1w).astype(np.float32)
+    inpainted = np.where(brain_mask, t1w + said[0], t1w).astype(np.float32)
+    if len(said) == 1:
+        return Prediction(inpainted)
+    probability = np.where(brain_mask, follow_curve(said[1], probability_curve), np.float32(0))
+    return Prediction(inpainted, probability)
+
+
+def follow_curve(probability: NDArray[np.float32], curve: ProbabilityCurve) -> NDArray[np.float32]:
+    """Replace a probability by what it is worth, linearly between the points of a curve.
+
+    Examples
+    --------
+    >>> curve = ((0.0, 0.0), (0.2, 0.5), (1.0, 1.0))
+    >>> follow_curve(np.array([0.1, 0.2, 0.6], dtype='float32'), curve).round(2).tolist()
+    [0.25, 0.5, 0.75]
+
+    """
+    if not curve:
+        return probability
+    said, true = np.transpose(curve)
+    return np.asarray(np.interp(probability, said, true), dtype=np.float32)
 
 
 def fill(
@@ -111,18 +140,18 @@ def fill(
     window_vox: int,
     flip_averaging: bool = False,
 ) -> NDArray[np.float32]:
-    """Predict the voxels of a mask from all others, with a network that was trained for that.
+    """Predict the voxels of a mask from all others, with the non-blind network.
 
-    The network is shown every brain with its white matter equally bright, and the lesions at -1:
-    normalisation within the network takes away how bright a brain is as a whole, and the lesions
-    are to be as bright as what is around them.
+    White matter is scaled to the same intensity in every brain, and hidden voxels are -1: the
+    normalisation of the network removes the overall brightness, but lesions must become as bright
+    as their surroundings.
 
     Parameters
     ----------
     network, t1w, brain_mask, window_vox, flip_averaging
         See `inpaint`.
     fill_mask : (X, Y, Z) bool
-        Hidden from the network; what of it is outside the brain mask keeps its value.
+        Hidden from the network; voxels outside the brain mask keep their value.
     white_matter_median : float
         Of the white matter outside the mask, in the units of `t1w`.
 
@@ -140,26 +169,34 @@ def fill(
         brain_mask,
         window_vox=window_vox,
         flip_averaging=flip_averaging,
-    )
+    ).inpainted
     return np.where(wanted, predicted * unit, t1w).astype(np.float32)
 
 
-def _predict_change(
+def _predict_windows(
     network: keras.Model,
     brain: NDArray[np.float32],
     inside: NDArray[np.bool_],
     window_vox: int,
 ) -> NDArray[np.float32]:
-    """Weighted mean of what all windows say that is to be added to each voxel."""
+    """Weighted mean of the predictions of all windows: (1 or 2, X, Y, Z).
+
+    First the change; then, if the network gives it, the probability of lesion.
+    """
     weight = _window_weight(window_vox)
-    change, total = np.zeros_like(brain), np.zeros_like(brain)
+    outputs = 2 if 'lesion_logit' in network.output else 1
+    said, total = np.zeros((outputs, *brain.shape), np.float32), np.zeros_like(brain)
     for window in plan_windows(inside, window_vox):
         # A copy in memory order: some backends refuse the negative strides of a mirrored view.
         batch = np.ascontiguousarray(brain[window])[None, ..., None]
-        predicted = np.asarray(network.predict_on_batch(batch)['reconstructed'], np.float32)
-        change[window] += weight * (predicted[0, ..., 0] - brain[window])
+        predicted = network.predict_on_batch(batch)
+        filled = np.asarray(predicted['reconstructed'], np.float32)[0, ..., 0]
+        said[0][window] += weight * (filled - brain[window])
+        if outputs == 2:
+            logit_of = np.asarray(predicted['lesion_logit'], np.float32)[0, ..., 0]
+            said[1][window] += weight * expit(logit_of)
         total[window] += weight
-    return np.divide(change, total, out=change, where=total > 0)
+    return np.divide(said, total, out=said, where=total > 0)
 
 
 def _window_weight(window_vox: int) -> NDArray[np.float32]:

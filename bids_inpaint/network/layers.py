@@ -1,11 +1,9 @@
-"""Layers that Keras does not have, written with `keras.ops` so that any backend runs them."""
+"""Layers that Keras lacks, written with `keras.ops` so that any backend runs them."""
 
 from typing import Any
 
 import keras
 from keras import ops
-
-_AXES = (1, 2, 3)
 
 
 @keras.saving.register_keras_serializable('bids_inpaint')
@@ -55,10 +53,15 @@ class TrilinearUpSampling3D(keras.Layer):
     """
 
     def call(self, volumes: Any) -> Any:
-        """Interpolate along one axis after the other."""
-        for axis in _AXES:
-            volumes = _double(volumes, axis)
-        return volumes
+        """Interpolate along one axis after the other, each as a product with a matrix.
+
+        Slices and their gradients took a third of a training step.
+        """
+        _, x, y, z, channels = ops.shape(volumes)
+        lines = ops.reshape(volumes, (-1, x, y * z * channels))
+        lines = ops.reshape(_double(lines, x), (-1, y, z * channels))
+        lines = ops.reshape(_double(lines, y), (-1, z, channels))
+        return ops.reshape(_double(lines, z), (-1, 2 * x, 2 * y, 2 * z, channels))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[Any, ...]:
         """Twice each spatial size."""
@@ -66,18 +69,9 @@ class TrilinearUpSampling3D(keras.Layer):
         return (batch, *(None if n is None else 2 * n for n in sizes), channels)
 
 
-def _double(volumes: Any, axis: int) -> Any:
-    """Twice the voxels along one axis: new centres lie 1/4 voxel before and after the old."""
-    size = ops.shape(volumes)[axis]
-    before, after = [slice(None)] * 5, [slice(None)] * 5
-    before[axis], after[axis] = slice(0, 1), slice(size - 1, size)
-    first, last = volumes[tuple(before)], volumes[tuple(after)]
-    before[axis], after[axis] = slice(0, size - 1), slice(1, size)
-    previous = ops.concatenate([first, volumes[tuple(before)]], axis)
-    following = ops.concatenate([volumes[tuple(after)], last], axis)
-    pairs = ops.stack(
-        [0.75 * volumes + 0.25 * previous, 0.75 * volumes + 0.25 * following], axis + 1
-    )
-    shape = list(ops.shape(volumes))
-    shape[0], shape[axis] = -1, 2 * size
-    return ops.reshape(pairs, shape)
+def _double(lines: Any, size: Any) -> Any:
+    """(N, size, C) to (N, 2 size, C): new centres lie 1/4 voxel before and after the old."""
+    old = ops.arange(size, dtype='float32')
+    new = ops.clip((ops.arange(2 * size, dtype='float32') - 0.5) / 2, 0, size - 1)
+    weights = ops.maximum(1 - ops.abs(new[:, None] - old), 0)
+    return ops.matmul(ops.cast(weights, lines.dtype), lines)

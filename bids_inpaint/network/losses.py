@@ -6,22 +6,25 @@ from typing import Any
 import keras
 from keras import ops
 
+# Added to both sums of the soft Dice, in voxels: it has little meaning without lesions.
+_DICE_SMOOTHING_VOX = 100.0
+
 
 def lesion_weighted_loss(
     lesion_weight: float, huber_delta: float | None = None
 ) -> Callable[[Any, Any], Any]:
-    """Make a mean error in which lesions count more.
+    """Make a mean error with a weight for lesions.
 
     Parameters
     ----------
     lesion_weight : float
-        A voxel that is wholly lesion counts as many times as much as one without; 1 is the plain
-        mean squared error of the paper.
+        Weight of a voxel of pure lesion, relative to one without; 1 is the mean squared error of
+        the paper.
     huber_delta : float, optional
-        Beyond it, in units of the mean of the brain, errors count in proportion instead of
-        squared. The least squares are at the mean of what may have been there: half a filling
-        where it is as likely lesion as not. The least absolute errors are at the median: nothing
-        where lesion is less likely, and the whole where it is more.
+        Above it, in units of the mean of the brain, errors count linearly instead of squared.
+        Least squares give the mean of the possible intensities: half a filling where lesion is as
+        likely as not. Least absolute errors give the median: no filling where lesion is less
+        likely, the whole where it is more.
 
     Returns
     -------
@@ -43,5 +46,37 @@ def lesion_weighted_loss(
         else:  # twice, so that small errors count as they do squared
             error = 2 * keras.losses.huber(t1w, predicted, delta=huber_delta)
         return ops.mean((1 + (lesion_weight - 1) * lesion) * error)
+
+    return loss
+
+
+def lesion_logit_loss(dice_weight: float) -> Callable[[Any, Any], Any]:
+    """Make cross-entropy and soft Dice of the probability of lesion.
+
+    Parameters
+    ----------
+    dice_weight : float
+        Of the soft Dice, relative to cross-entropy. Cross-entropy alone is calibrated, but mostly
+        of voxels far from lesions; Dice weighs small lesion loads as much as large ones.
+
+    Returns
+    -------
+    callable
+        Of the share of lesion (B, X, Y, Z, 1) in [0, 1], and the logit predicted for it.
+
+    References
+    ----------
+    Milletari F. et al., "V-Net: fully convolutional neural networks for volumetric medical image
+    segmentation", 3DV 2016, 565-571: squares in the denominator, which leave the optimum of a
+    share where it is.
+
+    """
+
+    def loss(share: Any, logit: Any) -> Any:
+        probability = ops.sigmoid(logit)
+        entropy = ops.mean(ops.binary_crossentropy(share, logit, from_logits=True))
+        common = 2 * ops.sum(share * probability) + _DICE_SMOOTHING_VOX
+        total = ops.sum(share**2) + ops.sum(probability**2) + _DICE_SMOOTHING_VOX
+        return entropy + dice_weight * (1 - common / total)
 
     return loss

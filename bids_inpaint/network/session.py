@@ -1,9 +1,8 @@
-"""Load a network on a device, and apply it: the one entry for a process that does so."""
+"""Load a network on a device, and apply it: the entry for processes that do so."""
 
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_inpaint.errors import BidsInpaintError
-from bids_inpaint.image.lesion_map import tissue_median
 from bids_inpaint.image.template import load_template
+from bids_inpaint.image.thresholds import Prediction
+from bids_inpaint.image.tissue import tissue_median
+from bids_inpaint.network.card import WEIGHTS_FILE, Card
 from bids_inpaint.network.device import Device, Request, choose_device, visible_gpus
 from bids_inpaint.network.inference import fill, inpaint
 from bids_inpaint.network.weights import load_weights
@@ -22,21 +23,21 @@ _NO_SUCH_DEVICE = 3
 
 
 def prepare_backend(device: Request, num_threads: int) -> Device:
-    """Choose the device and set the backend up for it; before the first operation.
+    """Choose the device and set up the backend, before the first operation.
 
-    Memory of a GPU is taken as it is needed and not all at once, so that others can use the rest.
+    Memory of a GPU is allocated as needed, so that others can use the rest.
 
     Parameters
     ----------
     device : {'auto', 'cpu', 'gpu'}
-        What the user asked for.
+        Requested device.
     num_threads : int
         CPU threads of one operation.
 
     Returns
     -------
     {'cpu', 'gpu'}
-        What was taken.
+        Device used.
 
     """
     taken = choose_device(device, visible_gpus())
@@ -54,7 +55,7 @@ def inpaint_on_device(
     num_threads: int,
     flip_averaging: bool,
     fill_mask: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
+) -> tuple[Prediction, dict[str, Any]]:
     """Load a network and apply it to one volume.
 
     Parameters
@@ -74,35 +75,66 @@ def inpaint_on_device(
 
     Returns
     -------
-    inpainted : (X, Y, Z) float32
-        The same grid and units.
+    prediction : Prediction
+        The same grid and units; without a probability where a mask is filled.
     facts : dict
-        Model, hash, device and backend.
+        Model, hash, device and backend; with a probability the curve that it follows.
 
     """
     taken = prepare_backend(device, num_threads)
-    network, card = load_weights(model)
-    # XLA has no fast 3-D convolution on a CPU; on a GPU Keras decides.
-    network.compile(jit_compile='auto' if taken == 'gpu' else False)
-    apply: Callable[..., NDArray[np.float32]] = inpaint
-    if fill_mask is not None:
-        white = tissue_median(t1w, brain_mask & ~fill_mask, load_template().white_matter)
-        apply = partial(fill, fill_mask=fill_mask, white_matter_median=white)
+    network, card = _load(model, (model / WEIGHTS_FILE).stat().st_mtime_ns, taken)
     with keras.device(f'{taken}:0'):
-        inpainted = apply(
-            network,
-            t1w,
-            brain_mask,
-            window_vox=card.architecture.window_vox,
-            flip_averaging=flip_averaging,
-        )
-    return inpainted, {
+        said = _apply(network, card, t1w, brain_mask, fill_mask, flip_averaging=flip_averaging)
+    return said, {
         'model': card.name,
         'sha256': card.sha256,
         'device': taken,
         'backend': keras.backend.backend(),
         'flip_averaging': flip_averaging,
+        **({} if said.probability is None else {'probability_curve': card.probability_curve}),
     }
+
+
+@cache
+def _load(model: Path, _written_ns: int, taken: Device) -> tuple[keras.Model, Card]:
+    """Load a network once for all scans of a process, unless its weights were written anew."""
+    network, card = load_weights(model)
+    # XLA has no fast 3-D convolution on a CPU; on a GPU Keras decides.
+    network.compile(jit_compile='auto' if taken == 'gpu' else False)
+    return network, card
+
+
+def _apply(
+    network: keras.Model,
+    card: Card,
+    t1w: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    fill_mask: NDArray[np.bool_] | None,
+    *,
+    flip_averaging: bool,
+) -> Prediction:
+    """Fill a mask if there is one, else inpaint blindly."""
+    window_vox = card.architecture.window_vox
+    if fill_mask is None:
+        return inpaint(
+            network,
+            t1w,
+            brain_mask,
+            window_vox=window_vox,
+            flip_averaging=flip_averaging,
+            probability_curve=card.probability_curve,
+        )
+    white = tissue_median(t1w, brain_mask & ~fill_mask, load_template().white_matter)
+    filled = fill(
+        network,
+        t1w,
+        brain_mask,
+        fill_mask,
+        white_matter_median=white,
+        window_vox=window_vox,
+        flip_averaging=flip_averaging,
+    )
+    return Prediction(filled)
 
 
 def _prepare_tensorflow(taken: Device, num_threads: int) -> None:
@@ -116,12 +148,12 @@ def _prepare_tensorflow(taken: Device, num_threads: int) -> None:
             tf.config.set_visible_devices([], 'GPU')
         for gpu in tf.config.list_physical_devices('GPU') if taken == 'gpu' else []:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
-    except RuntimeError:  # the process has used TensorFlow before, with the same settings
+    except RuntimeError:  # TensorFlow was used before, with the same settings
         return
 
 
 def main() -> int:
-    """Say whether the device of the command line can be had: `python -m ... gpu`."""
+    """Check the device of the command line: `python -m ... gpu`."""
     try:
         taken = choose_device(sys.argv[1], visible_gpus())  # type: ignore[arg-type]
     except BidsInpaintError as error:

@@ -17,6 +17,8 @@ from bids_inpaint.network.layers import DepthToSpace, SpaceToDepth, TrilinearUpS
 
 # Hidden voxels are -1; splines may bring others a little below 0.
 _HIDDEN_BELOW = -0.5
+# Initial bias: about one voxel of a brain in fifty is lesion.
+_FIRST_LOGIT = -4.0
 
 
 def build_unet(config: UNetConfig) -> keras.Model:
@@ -31,9 +33,9 @@ def build_unet(config: UNetConfig) -> keras.Model:
     -------
     keras.Model
         Takes (B, X, Y, Z, 1), normalised T1w, zero outside the brain; X, Y and Z divisible by
-        `config.multiple`. Returns two volumes of that shape, float32: `reconstructed`, the
-        product, and `subvolumes`, the estimate at half resolution put together, for deep
-        supervision.
+        `config.multiple`. Returns volumes of that shape, float32: `reconstructed`, the output;
+        `subvolumes`, the rearranged estimate at half resolution, for deep supervision; and
+        with `config.lesion_output` `lesion_logit`, the logit of the probability of lesion.
 
     """
     t1w = keras.Input((None, None, None, 1), name='t1w')
@@ -49,6 +51,7 @@ def build_unet(config: UNetConfig) -> keras.Model:
         features = layers.Concatenate(name=f'skip_{level}')([features, skips[level]])
         features = _convolve(features, config.filters * 2**level, f'up_{level}')
     low = _last_convolution(features, 8, 'low_resolution', config)
+    logits = _lesion_logit(features) if config.lesion_output else {}
     features = TrilinearUpSampling3D(name='upsample_full')(low)
     features = _convolve(features, config.reconstruction_filters, 'reconstruction')
     full = _last_convolution(features, 1, 'full_resolution', config)
@@ -61,15 +64,28 @@ def build_unet(config: UNetConfig) -> keras.Model:
             key: layers.Add(name=key, dtype='float32')([base, change])
             for key, change in outputs.items()
         }
-    return keras.Model(t1w, outputs, name=f'unet_{config.head}')
+    return keras.Model(t1w, outputs | logits, name=f'unet_{config.head}')
 
 
 def _convolve(features: Any, filters: int, name: str) -> Any:
     """3x3x3 convolution, ReLU, instance normalisation."""
     features = layers.Conv3D(filters, 3, padding='same', activation='relu', name=name)(features)
-    # A group for each filter: what batch normalisation does in training when a batch is one
-    # volume, as in the paper; but it is the same in use.
+    # One group per filter: equals batch normalisation with a batch of one volume, as in the
+    # training of the paper, but is the same in use.
     return layers.GroupNormalization(groups=-1, name=f'{name}_norm')(features)
+
+
+def _lesion_logit(features: Any) -> dict[str, Any]:
+    """Logit of the probability of lesion, from the last features, at full resolution."""
+    low = layers.Conv3D(
+        8,
+        1,
+        kernel_initializer='zeros',
+        bias_initializer=keras.initializers.Constant(_FIRST_LOGIT),
+        name='lesion_subvolumes',
+        dtype='float32',
+    )(features)
+    return {'lesion_logit': DepthToSpace(name='lesion_logit', dtype='float32')(low)}
 
 
 def _last_convolution(features: Any, channels: int, name: str, config: UNetConfig) -> Any:

@@ -1,7 +1,7 @@
-"""Weights as files of numbers, in half precision.
+"""Weights as arrays of numbers, in half precision.
 
-No pickle and no serialised layer: the architecture is built from the card's config, so that no
-version of Keras can refuse to load it.
+Without pickles and serialised layers: the architecture is built from the config in the card, so
+any version of Keras can load it.
 """
 
 from pathlib import Path
@@ -10,14 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from bids_inpaint.network.card import WEIGHTS_FILE, Card, file_sha256, read_card, write_card
+from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import replacing, sha256
+from bids_inpaint.network.card import WEIGHTS_FILE, Card, read_card, write_card
 from bids_inpaint.network.unet import build_unet
 
 STORED_DTYPE = np.float16
 
 
 def save_weights(network: keras.Model, folder: Path, card: dict[str, Any]) -> Card:
-    """Write weights and card, the card last so that a folder with one is whole.
+    """Write weights and card; the card last, so that a folder with a card is complete.
 
     Parameters
     ----------
@@ -29,24 +31,38 @@ def save_weights(network: keras.Model, folder: Path, card: dict[str, Any]) -> Ca
         The fields of `Card` but for `sha256`; `architecture` a `UNetConfig`.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         v.path: keras.ops.convert_to_numpy(v).astype(STORED_DTYPE) for v in network.variables
     }
-    temporary = folder / f'.{WEIGHTS_FILE}'
-    with temporary.open('wb') as stream:
-        np.savez_compressed(stream, **arrays)
-    temporary.replace(folder / WEIGHTS_FILE)
-    made = Card(**card, sha256=file_sha256(folder / WEIGHTS_FILE))
+    with replacing(folder / WEIGHTS_FILE, durable=True) as temporary:
+        np.savez_compressed(temporary, **arrays)
+    made = Card(**card, sha256=sha256(folder / WEIGHTS_FILE))
     write_card(made, folder)
     return made
 
 
 def load_weights(folder: Path) -> tuple[keras.Model, Card]:
-    """Build the network that a folder describes, and put its weights in; float32."""
+    """Build the network of a folder with its weights; float32.
+
+    Raises
+    ------
+    BidsInpaintError
+        If card or weights cannot be read, or are not of one network.
+
+    """
     card = read_card(folder)
     network = build_unet(card.architecture)
-    with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
-        for variable in network.variables:
-            variable.assign(arrays[variable.path].astype(np.float32))
+    path = folder / WEIGHTS_FILE
+    try:
+        # `np.load` itself would leave a file open that it cannot read.
+        with path.open('rb') as stream, np.load(stream, allow_pickle=False) as arrays:
+            for variable in network.variables:
+                variable.assign(arrays[variable.path].astype(np.float32))
+    except Exception as error:
+        # Of many types: of the archive, its compression, the arrays and their shapes.
+        msg = (
+            f'{path} must hold an array of numbers for each variable of the network of its card, '
+            f'and does not: {type(error).__name__}: {error}. Copy or download it again'
+        )
+        raise BidsInpaintError(msg) from error
     return network, card

@@ -1,4 +1,4 @@
-"""Text on the methods, to be pasted into a paper: Markdown, HTML, LaTeX and BibTeX."""
+"""Methods text for a paper: Markdown, HTML, LaTeX and BibTeX."""
 
 import html
 import re
@@ -6,106 +6,29 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bids_inpaint import __version__
+from bids_inpaint.reports.render import asset
 
 _CITE = re.compile(r'\[@([a-z0-9; @]+)\]')
+_FIELD = re.compile(r'^  (\w+) = \{(.*)\},$', re.MULTILINE)
 
 
 class Reference(NamedTuple):
-    """A paper."""
+    """A paper: its BibTeX, and the fields of it."""
 
-    kind: str
-    authors: str
-    year: str
-    title: str
-    venue: str  # journal, or book
-    pages: str = ''
-    volume: str = ''
-    doi: str = ''
-    series: str = ''  # that a book's volume is counted in
+    bibtex: str
+    fields: Mapping[str, str]
 
 
-REFERENCES: Mapping[str, Reference] = {
-    'manjon2020': Reference(
-        'inproceedings',
-        'Manjón, José V. and Romero, José E. and Vivo-Hernando, Roberto and Rubio, Gregorio and '
-        'Aparici, Fernando and de la Iglesia-Vaya, Maria and Tourdias, Thomas and Coupé, Pierrick',
-        '2020',
-        'Blind MRI Brain Lesion Inpainting Using Deep Learning',
-        'Simulation and Synthesis in Medical Imaging (SASHIMI)',
-        '41--49',
-        '12417',
-        '10.1007/978-3-030-59520-3_5',
-        'Lecture Notes in Computer Science',
-    ),
-    'manjon2010': Reference(
-        'article',
-        'Manjón, José V. and Coupé, Pierrick and Martí-Bonmatí, Luis and Collins, D. Louis and '
-        'Robles, Montserrat',
-        '2010',
-        'Adaptive non-local means denoising of MR images with spatially varying noise levels',
-        'Journal of Magnetic Resonance Imaging',
-        '192--203',
-        '31',
-        '10.1002/jmri.22003',
-    ),
-    'avants2011': Reference(
-        'article',
-        'Avants, Brian B. and Tustison, Nicholas J. and Song, Gang and Cook, Philip A. and '
-        'Klein, Arno and Gee, James C.',
-        '2011',
-        'A reproducible evaluation of ANTs similarity metric performance in brain image '
-        'registration',
-        'NeuroImage',
-        '2033--2044',
-        '54',
-        '10.1016/j.neuroimage.2010.09.025',
-    ),
-    'tustison2010': Reference(
-        'article',
-        'Tustison, Nicholas J. and Avants, Brian B. and Cook, Philip A. and Zheng, Yuanjie and '
-        'Egan, Alexander and Yushkevich, Paul A. and Gee, James C.',
-        '2010',
-        'N4ITK: Improved N3 Bias Correction',
-        'IEEE Transactions on Medical Imaging',
-        '1310--1320',
-        '29',
-        '10.1109/TMI.2010.2046908',
-    ),
-    'fonov2011': Reference(
-        'article',
-        'Fonov, Vladimir and Evans, Alan C. and Botteron, Kelly and Almli, C. Robert and '
-        'McKinstry, Robert C. and Collins, D. Louis',
-        '2011',
-        'Unbiased average age-appropriate atlases for pediatric studies',
-        'NeuroImage',
-        '313--327',
-        '54',
-        '10.1016/j.neuroimage.2010.07.033',
-    ),
-    'gorgolewski2011': Reference(
-        'article',
-        'Gorgolewski, Krzysztof and Burns, Christopher D. and Madison, Cindee and Clark, Dav and '
-        'Halchenko, Yaroslav O. and Waskom, Michael L. and Ghosh, Satrajit S.',
-        '2011',
-        'Nipype: a flexible, lightweight and extensible neuroimaging data processing framework '
-        'in Python',
-        'Frontiers in Neuroinformatics',
-        '13',
-        '5',
-        '10.3389/fninf.2011.00013',
-    ),
-    'gorgolewski2016': Reference(
-        'article',
-        'Gorgolewski, Krzysztof J. and Auer, Tibor and Calhoun, Vince D. and others',
-        '2016',
-        'The brain imaging data structure, a format for organizing and describing outputs of '
-        'neuroimaging experiments',
-        'Scientific Data',
-        '160044',
-        '3',
-        '10.1038/sdata.2016.44',
-    ),
-}
+def _read_references() -> dict[str, Reference]:
+    """Read `assets/citations.bib`, by the keys of the papers."""
+    entries = str(asset('citations.bib')).split('\n\n')
+    return {
+        entry[entry.index('{') + 1 : entry.index(',')]: Reference(
+            entry.rstrip('\n') + '\n',
+            {name: value.strip('{}') for name, value in _FIELD.findall(entry)},
+        )
+        for entry in entries
+    }
 
 
 class Methods(NamedTuple):
@@ -118,13 +41,12 @@ class Methods(NamedTuple):
 
 
 def write_methods(steps: Iterable[Mapping[str, Any]]) -> Methods:
-    """Write the text for scans that were processed by some steps.
+    """Write the text for scans processed by some steps.
 
     Parameters
     ----------
     steps : iterable of mapping
-        Facts of each step of one scan, as its sidecars have them; thresholds and network are
-        taken from them.
+        Facts of each step of one scan, as in its sidecars, with thresholds and network.
 
     """
     facts = {str(step.get('step')): step for step in steps}
@@ -134,28 +56,26 @@ def write_methods(steps: Iterable[Mapping[str, Any]]) -> Methods:
         markdown='\n\n'.join(paragraphs) + '\n\n' + _markdown_list(keys),
         html=_html(paragraphs, keys),
         latex=_latex(paragraphs),
-        bibtex='\n'.join(_bibtex(key) for key in keys),
+        bibtex='\n'.join(REFERENCES[key].bibtex for key in keys),
     )
 
 
 def _preprocessing() -> str:
-    """Say what happens before the network."""
+    """Describe the preprocessing."""
     return (
-        f'White-matter lesions were removed from T1-weighted images with bids_inpaint '
+        f'White-matter lesions in T1-weighted images were filled with bids_inpaint '
         f'{__version__}, a BIDS App [@gorgolewski2016] built on Nipype [@gorgolewski2011], after '
-        f'the method of Manjón et al. [@manjon2020]. Each T1-weighted image was processed on its '
-        f'own: registered to the ICBM 2009a nonlinear symmetric template [@fonov2011] by an '
-        f'affine transform with ANTs [@avants2011], denoised by adaptive non-local means with a '
-        f'Rician noise model [@manjon2010], resampled to 1 mm, corrected for intensity '
-        f'non-uniformity with N4 [@tustison2010] within a mask of the brain, and divided by the '
-        f'mean intensity of the brain.'
+        f'the method of Manjón et al. [@manjon2020]. Each T1-weighted image was affinely '
+        f'registered to the ICBM 2009a nonlinear symmetric template [@fonov2011] with ANTs '
+        f'[@avants2011], denoised by adaptive non-local means with a Rician noise model '
+        f'[@manjon2010], resampled to 1 mm, corrected for intensity non-uniformity with N4 '
+        f'[@tustison2010] within a brain mask, and divided by the mean intensity of the brain.'
     )
 
 
 def _inpainting(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say what the network does, and what is kept of it."""
+    """Describe the network, and the use of its output."""
     network, composite = facts.get('inpaint', {}), facts.get('composite', {})
-    lesions = facts.get('map_lesions')
     averaged = ', averaged with its prediction for the mirrored image' * bool(
         network.get('flip_averaging')
     )
@@ -164,29 +84,46 @@ def _inpainting(facts: Mapping[str, Mapping[str, Any]]) -> str:
     )
     if 'within' in composite:  # a mask was given
         return (
-            f'A 3-D U-Net{weights} predicted what the voxels of the given lesion mask would be '
-            f'without lesions, from all others{averaged}. These voxels were scaled back to the '
-            f'intensities of the source, resampled linearly to its grid, and put in their place; '
-            f'all other voxels were kept as acquired.'
+            f'A 3-D U-Net{weights} predicted the lesion-free intensities of the voxels of a given '
+            f'lesion mask from all other voxels{averaged}. The prediction was scaled back to the '
+            f'intensities of the source, and resampled linearly to the voxels of the mask; all '
+            f'other voxels were kept as acquired.'
+        )
+    predicted, decided = _decision(composite)
+    return (
+        f'A 3-D U-Net{weights} predicted {predicted}, without a lesion mask{averaged}. Where '
+        f'{decided}, the change was scaled back to the intensities of the source, resampled '
+        f'linearly to its grid, and added to it; all other voxels were kept as acquired.'
+        f'{_lesion_map(composite)}'
+    )
+
+
+def _decision(composite: Mapping[str, Any]) -> tuple[str, str]:
+    """Describe the prediction, and where its change is used."""
+    if composite.get('decided_by') == 'probability':
+        return (
+            'the image without lesions and the probability of lesion',
+            f'this probability exceeded {composite["core_threshold"]:g}, in connected voxels '
+            f'above {composite["edge_threshold"]:g}, and in at most two voxels around them',
         )
     limits = (
-        f' exceeded {composite["core_threshold"]:g} of the mean of the brain, with the voxels '
-        f'connected to them that exceeded {composite["edge_threshold"]:g}'
+        f'exceeded {composite["core_threshold"]:g} of mean brain intensity, and in connected '
+        f'voxels where it exceeded {composite["edge_threshold"]:g}'
         if composite
-        else ' exceeded a threshold'
+        else 'exceeded a threshold'
     )
-    text = (
-        f'A 3-D U-Net{weights} predicted the image without lesions, without a mask of '
-        f'them{averaged}. Only where its change{limits}, the change was scaled back to the '
-        f'intensities of the source, resampled linearly to its grid, and added to it; all other '
-        f'voxels were kept as acquired.'
-    )
-    if lesions:
-        text += (
-            f' Changes above {lesions["threshold"]:g} in white matter, of at least '
-            f'{lesions["min_size_mm3"]:g} mm3, were mapped as lesions.'
-        )
-    return text
+    return 'the image without lesions', f'its change {limits}'
+
+
+def _lesion_map(composite: Mapping[str, Any]) -> str:
+    """Describe the lesion map, if there is one."""
+    if 'lesion_threshold' not in composite:
+        return ''
+    limit = f'{composite["lesion_threshold"]:g}'
+    size = f'of at least {composite["min_size_mm3"]:g} mm3'
+    if composite['lesion_map_from'] == 'probability':
+        return f' Voxels with a probability above {limit}, {size}, were mapped as lesions.'
+    return f' Changes above {limit} in white matter, {size}, were mapped as lesions.'
 
 
 def _keys(text: str) -> list[str]:
@@ -195,25 +132,17 @@ def _keys(text: str) -> list[str]:
 
 
 def _replace(text: str, render: Callable[[str], str]) -> str:
-    """Replace each citation by what is rendered of its key."""
+    """Replace each citation by its rendered key."""
     return _CITE.sub(lambda match: render(match[1].strip(' @')), text)
-
-
-def _surnames(authors: str) -> str:
-    """Name authors as in a text: 'Manjón et al.'."""
-    names = authors.split(' and ')
-    first = names[0].split(',')[0]
-    return f'{first} et al.' if len(names) > 1 else first
 
 
 def _plain(key: str) -> str:
     """Write a reference on one line."""
-    ref = REFERENCES[key]
-    place = ', '.join(
-        filter(None, (ref.venue, ref.series, ref.volume, ref.pages.replace('--', '-')))
-    )
-    names = ref.authors.replace(' and others', ' et al.').replace(' and ', '; ')
-    return f'{names} ({ref.year}). {ref.title}. {place}. doi:{ref.doi}'
+    fields = REFERENCES[key].fields
+    where = ('journal', 'booktitle', 'series', 'volume', 'pages')
+    place = ', '.join(fields[name] for name in where if name in fields).replace('--', '-')
+    names = fields['author'].replace(' and others', ' et al.').replace(' and ', '; ')
+    return f'{names} ({fields["year"]}). {fields["title"]}. {place}. doi:{fields["doi"]}'
 
 
 def _markdown_list(keys: Iterable[str]) -> str:
@@ -225,7 +154,10 @@ def _html(paragraphs: Iterable[str], keys: Iterable[str]) -> str:
     """Write the text and its references as HTML."""
 
     def cite(key: str) -> str:
-        return f'({_surnames(REFERENCES[key].authors)} {REFERENCES[key].year})'
+        fields = REFERENCES[key].fields
+        surname = fields['author'].partition(',')[0]
+        others = ' et al.' if ' and ' in fields['author'] else ''
+        return f'({surname}{others} {fields["year"]})'
 
     body = ''.join(
         f'<p>{_replace(html.escape(text, quote=False), cite)}</p>\n' for text in paragraphs
@@ -235,7 +167,7 @@ def _html(paragraphs: Iterable[str], keys: Iterable[str]) -> str:
 
 
 def _latex(paragraphs: Iterable[str]) -> str:
-    """Write the text as LaTeX; its references are in the BibTeX."""
+    """Write the text as LaTeX; the references are in the BibTeX."""
     special = {'%': r'\%', '&': r'\&', '_': r'\_', '#': r'\#'}
     texts = []
     for text in paragraphs:
@@ -249,19 +181,4 @@ def _latex(paragraphs: Iterable[str]) -> str:
     )
 
 
-def _bibtex(key: str) -> str:
-    """Write a reference as BibTeX."""
-    ref = REFERENCES[key]
-    where = 'journal' if ref.kind == 'article' else 'booktitle'
-    fields = {
-        'author': ref.authors,
-        'title': f'{{{ref.title}}}',
-        where: ref.venue,
-        'series': ref.series,
-        'year': ref.year,
-        'volume': ref.volume,
-        'pages': ref.pages,
-        'doi': ref.doi,
-    }
-    lines = ''.join(f'  {name} = {{{value}}},\n' for name, value in fields.items() if value)
-    return f'@{ref.kind}{{{key},\n{lines}}}\n'
+REFERENCES = _read_references()

@@ -1,8 +1,6 @@
 """Figures of the report, as SVG text.
 
-Planes are drawn voxel by voxel as they are stored: a reader who looks for a changed voxel must
-not be shown an interpolated one. (nireports' own mosaics resample oblique images, and took 14 s
-for one pair on two cores, where a whole scan has 15 s; its flicker is used, see `scan`.)
+Planes are drawn voxel by voxel, without interpolation, so that readers see which voxels changed.
 """
 
 import base64
@@ -19,20 +17,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bids_inpaint.image.volume import Volume
-from bids_inpaint.reports.planes import Box, Cut, aspect, position_mm, take
+from bids_inpaint.reports.planes import Box, Cut, position_mm, take
 
 CHANGE_LIMIT = 0.6  # units of the mean of the brain; grey and white matter are about 0.4 apart
 _WIDTH_INCHES = 11.0
 _TITLE_INCHES, _LABEL_INCHES, _BAR_INCHES = 0.25, 0.16, 0.6
-_GREY = '0.55'  # is seen on light and dark pages alike
+_GREY = '0.55'  # visible on light and dark pages
 _BLACK = 'black'
 _ENDS = (('P', 'A'), ('L', 'R'), ('L', 'R'))  # left and right end of a plane across x, y, z
 _PNG = re.compile(r'(?P<start>data:image/png;base64,\s*)(?P<data>[A-Za-z0-9+/=\s]+)')
-_SVG: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'bids_inpaint'}
+_PATH = re.compile(r' d="[^"]+"')
+_FINE = re.compile(r'(?<=\.\d\d)\d+')  # digits after a hundredth of a point
+_SVG: Any = {
+    'svg.fonttype': 'none',
+    'svg.hashsalt': 'bids_inpaint',
+    'image.composite_image': False,  # else planes are resampled, to make one image of a row
+}
 
 
 class Overlay(NamedTuple):
-    """Colours over a grey image: values, where they are shown, colour map and limits."""
+    """Colours over a grey image: values, voxels shown, colour map and limits."""
 
     data: NDArray[np.float32]
     shown: NDArray[np.bool_]
@@ -49,11 +53,12 @@ class Outline(NamedTuple):
 
 
 def grey_limits(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
-    """Window of grey values: from 0 (or less, if there is less) to a little above the brain's."""
+    """Window of grey values: from 0, or the darkest of the brain, to a little above it."""
     values = data[brain]
     values = values if values.size else data.ravel()
-    low = min(0.0, float(np.percentile(values, 1)))
-    high = float(np.percentile(values, 99.5)) * 1.1
+    dark, bright = (float(value) for value in np.percentile(values, [1, 99.5]))
+    low = 0.0 if 0 <= dark < bright / 2 else dark
+    high = bright + 0.1 * (bright - low)
     return low, high if high > low else low + 1.0
 
 
@@ -78,19 +83,19 @@ def mosaic(
     rows : sequence of sequence of Cut
         Of `choose_cuts`.
     box : tuple of slice
-        What is shown of each plane.
+        Visible part of each plane.
     limits : (float, float)
-        Values that are black and white.
+        Values shown as black and white.
     title : str
         Written into the upper left corner.
     overlay : Overlay or None
-        Shown over the image, with a colour bar.
+        Over the image, with a colour bar.
     outlines : sequence of Outline
         Drawn over all.
     cmap : str
         Colours of the image.
     label : str
-        Of a colour bar for the image itself; none if empty.
+        Of a colour bar for the image; none if empty.
 
     Returns
     -------
@@ -101,7 +106,8 @@ def mosaic(
     zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
     size = [float((s.stop - s.start) * z) for s, z in zip(box, zooms, strict=True)]
     heights = [(size[1] if row[0].axis == 2 else size[2]) * _shrink(size, row) for row in rows]
-    unit = _WIDTH_INCHES / (max(size) * max(len(row) for row in rows))  # inches per mm
+    width = max(size) * max(len(row) for row in rows)
+    unit = _WIDTH_INCHES / width  # inches per mm
     bar = _BAR_INCHES if overlay or label else 0.0
     total = _TITLE_INCHES + sum(heights) * unit + _LABEL_INCHES * len(rows) + bar
     figure = Figure(figsize=(_WIDTH_INCHES, total), facecolor=_BLACK)
@@ -109,10 +115,15 @@ def mosaic(
     shown = None
     for row, height in zip(rows, heights, strict=True):
         bottom = top - height * unit
+        # One for a row, as it takes longer to make axes than to draw in them. Units are mm.
+        ax = figure.add_axes((0, bottom / total, 1, (top - bottom) / total))
         for column, cut in enumerate(row):
-            place = (column / len(row), bottom / total, 1 / len(row), (top - bottom) / total)
-            ax = figure.add_axes(place)
-            shown = _plane(ax, image, cut, box, limits, overlay, outlines, cmap)
+            middle = (column + 0.5) * width / len(row)
+            across = (size[1] if cut.axis == 0 else size[0]) * _shrink(size, row) / 2
+            extent = (middle - across, middle + across, 0.0, height)
+            shown = _plane(ax, image, cut, box, limits, overlay, outlines, cmap, extent)
+        ax.set(xlim=(0, width), ylim=(0, height))
+        ax.set_axis_off()
         top = bottom - _LABEL_INCHES
     if shown is not None and bar:
         cax = figure.add_axes((0.3, 0.4 / total, 0.4, 0.12 / total))
@@ -125,7 +136,7 @@ def mosaic(
 
 
 def _shrink(size: Sequence[float], row: Sequence[Cut]) -> float:
-    """Part of the usual scale at which a row still fits into its columns."""
+    """Factor to the usual scale at which a row fits into its columns."""
     width = size[1] if row[0].axis == 0 else size[0]
     return min(1.0, max(size) / width)
 
@@ -139,10 +150,11 @@ def _plane(
     overlay: Overlay | None,
     outlines: Sequence[Outline],
     cmap: str,
+    extent: tuple[float, float, float, float],
 ) -> mpl.image.AxesImage:
-    """Draw one plane, and return what a colour bar is to show."""
-    ratio = aspect(image.affine, cut.axis)
-    look: dict[str, Any] = {'origin': 'lower', 'interpolation': 'none', 'aspect': ratio}
+    """Draw one plane, and return the mappable for a colour bar."""
+    look: dict[str, Any] = {'origin': 'lower', 'interpolation': 'none', 'aspect': 'auto'}
+    look |= {'extent': extent}
     low, high = limits
     shown = ax.imshow(take(image.data, cut, box), cmap=cmap, vmin=low, vmax=high, **look)
     if overlay:
@@ -152,15 +164,22 @@ def _plane(
     for outline in outlines:
         plane = take(outline.data, cut, box).astype(np.float32)
         if plane.min() < 0.5 < plane.max():
-            ax.contour(plane, levels=[0.5], colors=outline.colour, linewidths=0.7)
-    ax.set_axis_off()
+            ax.contour(
+                plane,
+                levels=[0.5],
+                colors=outline.colour,
+                linewidths=0.7,
+                origin='lower',
+                extent=extent,
+            )
     place = position_mm(image.affine, cut, image.data.shape)
     first, last = _ENDS[cut.axis]
     middle = f'{"xyz"[cut.axis]} = {place:.0f} mm'
-    style: dict[str, Any] = {'transform': ax.transAxes, 'color': 'white', 'fontsize': 7}
-    # Below the plane: on a head that fills it, letters could not be read.
+    left, right, _, top = extent
+    # Below the plane: letters on the head could not be read.
     for x, align, text in ((0.04, 'left', first), (0.5, 'center', middle), (0.96, 'right', last)):
-        ax.text(x, -0.01, text, ha=align, va='top', **style)
+        place_mm = left + x * (right - left)
+        ax.text(place_mm, -0.01 * top, text, ha=align, va='top', color='white', fontsize=7)
     return shown
 
 
@@ -177,10 +196,11 @@ def histogram(before: NDArray[np.float32], after: NDArray[np.float32]) -> str:
     """
     figure = Figure(figsize=(9, 2.6), layout='constrained')
     axes = figure.subplots(1, 2)
-    titles = ('before: units of the source', 'after: 1 is the mean of the brain')
+    titles = ('before: units of the source', 'after: 1 is mean brain intensity')
     for ax, values, title in zip(axes, (before, after), titles, strict=True):
         low, high = np.percentile(values, [0.1, 99.9])
-        ax.hist(values, bins=120, range=(float(low), float(high)), color='tab:blue')
+        span = (float(low), float(high))
+        ax.hist(values, bins=120, range=span, color='tab:blue', histtype='stepfilled')
         ax.axvline(float(values.mean()), color='tab:orange', label=f'mean {values.mean():.4g}')
         ax.set_title(title, color=_GREY, fontsize=9)
         ax.set_xlabel('intensity', color=_GREY, fontsize=8)
@@ -195,16 +215,17 @@ def histogram(before: NDArray[np.float32], after: NDArray[np.float32]) -> str:
 
 
 def to_svg(figure: Figure) -> str:
-    """Write a figure as SVG without a date, so that equal figures are equal files."""
+    """Write a figure as SVG without a date, so that equal figures give equal files."""
     stream = io.StringIO()
     with mpl.rc_context(_SVG):
         figure.savefig(stream, format='svg', metadata={'Date': None}, dpi=100)
     text = stream.getvalue()
-    return _PNG.sub(_grey_as_grey, text[text.index('<svg') :])
+    drawn = _PATH.sub(lambda found: _FINE.sub('', found[0]), text[text.index('<svg') :])
+    return _PNG.sub(_grey_as_grey, drawn)
 
 
 def _grey_as_grey(match: re.Match[str]) -> str:
-    """Store an image without colours with one channel in place of four: half the size."""
+    """Store an image without colours in one channel instead of four: half the size."""
     with Image.open(io.BytesIO(base64.b64decode(match['data']))) as image:
         red, green, blue, opacity = (np.asarray(c) for c in image.convert('RGBA').split())
     if (red != green).any() or (red != blue).any() or opacity.min() < 255:

@@ -1,18 +1,18 @@
-"""The page of the group: plots and a table, drawn by the browser from numbers in the page."""
+"""The page of the group: plots and a table, drawn by the browser from data in the page."""
 
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from bids_inpaint import __version__
-from bids_inpaint.reports.quality import MEASURES, derived
+from bids_inpaint.bids.group import UNREAD
+from bids_inpaint.qc import Number, with_derived
+from bids_inpaint.reports.quality import SHOWN, shown_limits
+from bids_inpaint.reports.render import asset, render
 
-ASSETS = Path(__file__).parent / 'assets'
 _PLOTLY = 'vendor/plotly-cartesian.min.js'
 _NAMES = ('participant_id', 'session_id', 'source')
 
@@ -22,7 +22,7 @@ def render_group(
     participants: Mapping[str, Mapping[str, str]],
     pages: Collection[str],
 ) -> str:
-    """Render the page; nothing outside it is needed to show it.
+    """Render the page; it needs no other file.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def render_group(
     participants : mapping of str to mapping
         Participant to columns of participants.tsv.
     pages : collection of str
-        Participants who have a page of their own.
+        Participants who have a page.
 
     Returns
     -------
@@ -39,33 +39,33 @@ def render_group(
         HTML.
 
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     content = {
         'rows': [_row(row) for row in rows],
-        'measures': [measure._asdict() for measure in MEASURES],
+        'measures': [_measure(number) for number in SHOWN],
         'participants': participants,
         'pages': sorted(pages),
     }
-    return environment.get_template('group.html.j2').render(
+    return render(
+        'group.html',
         count=len(rows),
         people=len({row['participant_id'] for row in rows}),
-        missing=[row['source'] for row in rows if row.get('brain_mean') is None],
+        missing=[_missing(row) for row in rows if row.get('brain_mean') is None],
         version=__version__,
-        style=_asset('report.css'),
-        plotly=_asset(_PLOTLY),
-        script=_asset('group.js'),
+        style=asset('report.css'),
+        plotly=asset(_PLOTLY),
+        script=asset('group.js'),
         data=as_script_data(content),
     )
 
 
+def _missing(row: Mapping[str, Any]) -> str:
+    """Name a scan without numbers, and say why if it was processed."""
+    unread = row.get('problems') == UNREAD
+    return f'{row["source"]}: {UNREAD}' if unread else str(row['source'])
+
+
 def as_script_data(content: Any) -> Markup:
-    r"""Write JSON that may stand in a script element, whatever its texts are.
+    r"""Write JSON that is safe in a script element, whatever its texts are.
 
     Examples
     --------
@@ -76,27 +76,32 @@ def as_script_data(content: Any) -> Markup:
     text = json.dumps(content, allow_nan=False)
     for character in '<>&':
         text = text.replace(character, f'\\u{ord(character):04x}')
-    return Markup(text)  # noqa: S704 - what would end the element is escaped
+    return Markup(text)  # noqa: S704 - characters that end the element are escaped
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a row what the page shows, in its units; what is not finite is missing."""
-    found = derived(row)
-    numbers = {measure.name: _number(found.get(measure.name)) for measure in MEASURES}
-    shown = {
-        measure.name: None if value is None else value * measure.scale
-        for measure, value in zip(MEASURES, numbers.values(), strict=True)
-    }
+    """Select the finite values of a row that the page shows, in its units."""
+    found = with_derived(row)
+    shown = {number.name: _shown(found.get(number.name), number.scale) for number in SHOWN}
     texts = {name: str(row.get(name) or '') for name in (*_NAMES, 'device', 'problems')}
     return {**texts, **shown}
 
 
-def _number(value: Any) -> float | None:
-    """Take a finite number, or nothing."""
+def _shown(value: Any, scale: float) -> float | None:
+    """Convert a finite number to the unit of the page; else None."""
     usable = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if usable else None
+    return float(value) * scale if usable else None
 
 
-def _asset(name: str) -> Markup:
-    """Read a file of the package that goes into the page as it is."""
-    return Markup((ASSETS / name).read_text(encoding='utf-8'))  # noqa: S704 - our own file
+def _measure(number: Number) -> dict[str, Any]:
+    """Describe a number for the script of the page."""
+    low, high = shown_limits(number)
+    return {
+        'name': number.name,
+        'title': number.title,
+        'low': low,
+        'high': high,
+        'unit': number.unit,
+        'scale': number.scale,
+        'optional': number.optional,
+    }

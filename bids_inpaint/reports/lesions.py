@@ -12,7 +12,7 @@ from bids_inpaint.reports.views import View
 
 
 class Lesion(NamedTuple):
-    """One lesion: volume in mm3 of the head itself, centre in template RAS mm, mean change.
+    """One lesion: volume in mm3 in native space, centre in template RAS mm, mean change.
 
     `change` is in units of the mean of the brain.
     """
@@ -23,7 +23,7 @@ class Lesion(NamedTuple):
 
 
 def list_lesions(view: View) -> list[Lesion]:
-    """List the lesions of a view, the largest first; none if none were mapped."""
+    """List the lesions of a view, the largest first; empty without lesion map."""
     if view.lesions is None:
         return []
     labels, count = label_lesions(view.lesions)
@@ -31,16 +31,18 @@ def list_lesions(view: View) -> list[Lesion]:
     voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     centres = ndimage.center_of_mass(view.lesions, labels, numbers)
     changes = ndimage.mean(view.difference, labels, numbers)
-    to_mni = view.to_mni @ view.before.affine
+    to_template = view.anat2std_xfm @ view.before.affine
     voxel_mm3 = abs(np.linalg.det(view.before.affine[:3, :3]))
     lesions = [
-        Lesion(float(n * voxel_mm3), _place(to_mni, centre), float(change))
+        Lesion(float(n * voxel_mm3), _place(to_template, centre), float(change))
         for n, centre, change in zip(voxels, centres, changes, strict=True)
     ]
     return sorted(lesions, key=lambda lesion: -lesion.volume_mm3)
 
 
-def _place(to_mni: NDArray[np.float64], voxel: tuple[float, ...]) -> tuple[float, float, float]:
+def _place(
+    to_template: NDArray[np.float64], voxel: tuple[float, ...]
+) -> tuple[float, float, float]:
     """Position of a voxel in the template, RAS mm."""
-    x, y, z = nb.affines.apply_affine(to_mni, voxel)
+    x, y, z = nb.affines.apply_affine(to_template, voxel)
     return float(x), float(y), float(z)

@@ -1,12 +1,17 @@
 """Choose planes through a volume, and cut them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_inpaint.image import volume
+from bids_inpaint.image.resample import Grid, resample
+from bids_inpaint.image.volume import Volume
+
 _MARGIN_MM = 8.0
-# Planes of one row are at least this part of the brain's extent apart.
+# Planes of a row are at least this share of the extent of the brain apart.
 _LEAST_GAP = 0.06
 
 
@@ -25,14 +30,9 @@ def box_around(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> Box:
     if not mask.any():
         return (slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2]))
     zooms = np.linalg.norm(affine[:3, :3], axis=0)
-    slices = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        inside = np.flatnonzero(mask.any(axis=others))
-        margin = int(np.ceil(_MARGIN_MM / zooms[axis]))
-        stop = min(int(inside[-1]) + margin + 1, mask.shape[axis])
-        slices.append(slice(max(int(inside[0]) - margin, 0), stop))
-    return (slices[0], slices[1], slices[2])
+    margins = [int(margin) for margin in np.ceil(_MARGIN_MM / zooms)]
+    x, y, z = volume.box_around(mask, margin=margins)
+    return (x, y, z)
 
 
 def choose_cuts(
@@ -43,9 +43,9 @@ def choose_cuts(
     Parameters
     ----------
     weight : (X, Y, Z) float32
-        What is to be seen, for instance the absolute change; 0 or more.
+        Where to look, for instance the absolute change; 0 or more.
     brain : (X, Y, Z) bool
-        Planes are spread evenly over it where the weight gives no reason to choose.
+        Planes are spread evenly over it where the weight is 0.
     count : int
         Planes for each axis.
 
@@ -70,7 +70,7 @@ def choose_cuts(
 
 
 def _peaks(profile: NDArray[np.float64], count: int, *, gap: int) -> list[int]:
-    """Positions of the largest values, none nearer to another than `gap`; fewer if no more."""
+    """Positions of the largest values, at least `gap` apart; fewer if there are no more."""
     left = profile.copy()
     found: list[int] = []
     while len(found) < count and left.max() > 0:
@@ -92,15 +92,28 @@ def take(data: NDArray[Any], cut: Cut, box: Box) -> NDArray[Any]:
     return data[tuple(across)].T
 
 
-def aspect(affine: NDArray[np.float64], axis: int) -> float:
-    """Height of a pixel of a plane, by its width."""
-    zooms = np.linalg.norm(affine[:3, :3], axis=0)
-    columns, rows = [zooms[a] for a in range(3) if a != axis]
-    return float(rows / columns)
+def resample_planes(
+    moving: Volume, onto: Grid, xfm: NDArray[np.float64], rows: Sequence[Sequence[Cut]]
+) -> NDArray[np.float32]:
+    """Resample a volume to another grid, only in the planes; other voxels are 0.
+
+    For small voxels, fifteen planes take a fiftieth of the time of the volume. Arguments are those
+    of `bids_inpaint.image.resample.resample`, and `rows` of `choose_cuts`.
+    """
+    moved = np.zeros(onto.shape, np.float32)
+    for cut in (cut for row in rows for cut in row):
+        plane = list(onto.shape)
+        plane[cut.axis] = 1
+        start = onto.affine.copy()
+        start[:3, 3] += cut.voxel * onto.affine[:3, cut.axis]
+        at: list[slice | int] = [slice(None)] * 3
+        at[cut.axis] = slice(cut.voxel, cut.voxel + 1)
+        moved[tuple(at)] = resample(moving, Grid((plane[0], plane[1], plane[2]), start), xfm)
+    return moved
 
 
 def position_mm(affine: NDArray[np.float64], cut: Cut, shape: tuple[int, ...]) -> float:
-    """Coordinate of the middle of a plane on the axis that it cuts, RAS mm."""
+    """Coordinate of the middle of a plane on its axis, RAS mm."""
     middle = (np.array(shape) - 1) / 2
     middle[cut.axis] = cut.voxel
     return float((affine @ [*middle, 1])[cut.axis])

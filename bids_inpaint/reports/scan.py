@@ -1,17 +1,17 @@
 """The figures and tables of one scan."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from nireports._vendored.svgutils.transform import fromstring
-from nireports.reportlets.utils import compose_view
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from bids_inpaint.bids.names import NATIVE_SPACE, TEMPLATE_SPACE
 from bids_inpaint.image import template
-from bids_inpaint.image.resample import Grid, inverse, resample
+from bids_inpaint.image.resample import Grid, inverse
 from bids_inpaint.image.template import load_template
 from bids_inpaint.image.volume import Volume
 from bids_inpaint.reports.draw import (
@@ -23,20 +23,27 @@ from bids_inpaint.reports.draw import (
     mosaic,
 )
 from bids_inpaint.reports.lesions import Lesion, list_lesions
-from bids_inpaint.reports.planes import box_around, choose_cuts
-from bids_inpaint.reports.views import TEMPLATE, Maps, View, load_maps, load_view
+from bids_inpaint.reports.planes import Box, Cut, box_around, choose_cuts, resample_planes
+from bids_inpaint.reports.render import render
+from bids_inpaint.reports.views import Maps, View, load_maps, load_view
 
 _COLUMNS = 5
-_LEAST_SHOWN = 0.02  # of the mean of the brain: smaller changes are not coloured
-_UNIT = 'units of the mean of the brain'
-_FLICKER = Path(__file__).parent / 'assets' / 'flicker.svg.txt'
-_SPACE_NAMES = {'T1w': "on the source's own grid", TEMPLATE: 'on the template grid'}
+_LEAST_SHOWN = 0.02  # of the mean of the brain: smaller changes have no colour
+_LEAST_PROBABILITY = 0.05
+# Neither grey nor black, as in the image, nor the colours of the change.
+_PROBABILITY_COLOURS = 'plasma'
+_UNIT = 'units of mean brain intensity'
+_CONTENT = re.compile(r'<svg[^>]*viewBox="(?P<box>[^"]+)"[^>]*>(?P<content>.*)</svg>', re.DOTALL)
+_SPACE_NAMES = {
+    NATIVE_SPACE: 'on the grid of the source',
+    TEMPLATE_SPACE: 'on the template grid',
+}
 
 
 class Picture(NamedTuple):
-    """A figure: short name, SVG, title, text below it, and text in its place.
+    """A figure: short name, SVG, title, caption, and alternative text.
 
-    Of two images that alternate, `pair` names that behind and that in front.
+    If two images alternate, `pair` names the one behind and the one in front.
     """
 
     name: str
@@ -48,7 +55,7 @@ class Picture(NamedTuple):
 
 
 class ScanFigures(NamedTuple):
-    """What is shown of one scan, and its lesions; `lesions` is None if none were mapped."""
+    """Figures and lesions of one scan; `lesions` is None without lesion map."""
 
     pictures: list[Picture]
     lesions: list[Lesion] | None
@@ -61,8 +68,8 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
     Parameters
     ----------
     files : mapping of str to Path
-        As `bids_inpaint.bids.derivatives.Processed.files` gives them. What cannot be drawn for
-        want of a file is left out.
+        Of `bids_inpaint.bids.derivatives.Processed.files`. A figure is left out if a file is
+        missing.
     numbers : mapping
         Its QC numbers.
 
@@ -80,87 +87,124 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
 
 
 def flicker(before: str, after: str) -> str:
-    """Lay one SVG over another, so that they alternate while the pointer is on them.
+    """Lay one SVG over another, so that they alternate under the pointer.
 
-    A page can choose one of them by a message, `before` or `after`, and an image by such a
-    fragment of its address: `flicker.svg#before`.
+    A page can select one of them by a message, `before` or `after`, an image by the fragment of
+    its address: `flicker.svg#before`.
     """
-    back, front = ([fromstring(text)] for text in (before, after))
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / 'flicker.svg'
-        compose_view(back, front, out_file=path)
-        text = path.read_text(encoding='utf-8')
-    for name, group in (('before', 'background-svg'), ('after', 'foreground-svg')):
-        text = text.replace(f'class="{group}"', f'class="{group}" id="{name}"', 1)
-    end = text.rindex('</svg>')
-    return text[:end] + _FLICKER.read_text(encoding='utf-8') + text[end:]
+    back, front = _CONTENT.search(before), _CONTENT.search(after)
+    if not back or not front:
+        msg = 'no <svg> with a viewBox'
+        raise ValueError(msg)
+    before, after = (Markup(found['content']) for found in (back, front))  # noqa: S704 - drawn here
+    return render('flicker.svg', box=back['box'], before=before, after=after)
+
+
+class _Frame(NamedTuple):
+    """Planes, visible box and greys that the figures of the change share."""
+
+    rows: Sequence[Sequence[Cut]]
+    box: Box
+    limits: tuple[float, float]
 
 
 def _changes(view: View, *, given: bool) -> Iterator[Picture]:
-    """Draw before and after, the change, and the lesions; `given` if these are a user's mask."""
-    weight = np.abs(view.difference)
-    rows = choose_cuts(weight, view.brain, count=_COLUMNS)[::-1]
-    box = box_around(view.brain, view.before.affine)
-    limits = grey_limits(view.before.data, view.brain)
+    """Draw the planes with the largest changes; `given` if the lesions are a mask of the user."""
+    frame = _Frame(
+        choose_cuts(np.abs(view.difference), view.brain, count=_COLUMNS)[::-1],
+        box_around(view.brain, view.before.affine),
+        grey_limits(view.before.data, view.brain),
+    )
+    yield _before_and_after(view, frame)
+    yield _change(view, frame)
+    if view.probability is not None:
+        yield _probability(view, frame, view.probability)
+    if view.lesions is not None:
+        yield _lesions(view, frame, view.lesions, given=given)
+
+
+def _before_and_after(view: View, frame: _Frame) -> Picture:
+    """Draw both images, one behind the other."""
     before, after = (
-        mosaic(image, rows, box, limits, title=title)
+        mosaic(image, *frame, title=title)
         for image, title in ((view.before, 'before'), (view.after, 'after'))
     )
-    where = _SPACE_NAMES[view.space]
-    yield Picture(
+    return Picture(
         'flicker',
         flicker(before, after),
         'Before and after',
-        f'Planes with the largest changes, {where}. The image after inpainting is shown; put the '
-        f'pointer on it, and it alternates with the image before. The button shows either.'
-        + ' The source was not there: "before" is the product less the change.'
+        f'Planes with the largest changes, {_SPACE_NAMES[view.space]}. The image after inpainting '
+        f'alternates with the image before under the pointer, or by the button.'
+        + ' The source was not found: "before" is the product minus the change.'
         * view.rebuilt,
         'Axial, coronal and sagittal planes before and after inpainting, through the largest '
         'changes',
         pair=('before', 'after'),
     )
+
+
+def _change(view: View, frame: _Frame) -> Picture:
+    """Draw what was added."""
     change = Overlay(
         view.difference,
-        weight > _LEAST_SHOWN,
+        np.abs(view.difference) > _LEAST_SHOWN,
         'RdBu_r',
         (-CHANGE_LIMIT, CHANGE_LIMIT),
         f'change, {_UNIT}',
     )
-    yield Picture(
+    return Picture(
         'change',
-        mosaic(view.before, rows, box, limits, title='change', overlay=change),
+        mosaic(view.before, *frame, title='change', overlay=change),
         'Change',
-        f'What was added to the source, over it: red is brighter, blue darker. Smaller changes '
-        f'than {_LEAST_SHOWN:g} are not coloured.',
+        f'The change over the source: red is brighter, blue darker. Changes below '
+        f'{_LEAST_SHOWN:g} are not coloured.',
         'The same planes with the change in colour over the image before inpainting',
     )
-    if view.lesions is not None:
-        outlines = [Outline(view.lesions, 'red')]
-        name, what = (
-            ('Lesion mask', 'what was filled of the lesion mask that was given')
-            if given
-            else ('Lesion map', 'the lesions that were mapped')
-        )
-        yield Picture(
-            'lesions',
-            mosaic(view.before, rows, box, limits, title=name.lower(), outlines=outlines),
-            name,
-            f'Outlines of {what}, on the image before inpainting.',
-            'The same planes with the lesions outlined in red',
-        )
+
+
+def _probability(view: View, frame: _Frame, probability: NDArray[np.float32]) -> Picture:
+    """Draw the probability of lesion."""
+    title = 'probability of lesion'
+    colours = Overlay(
+        probability, probability > _LEAST_PROBABILITY, _PROBABILITY_COLOURS, (0, 1), title
+    )
+    return Picture(
+        'probability',
+        mosaic(view.before, *frame, title=title, overlay=colours),
+        'Probability of lesion',
+        f'Probability of lesion from the network, over the image before inpainting: blue is low, '
+        f'yellow is high. Values below {_LEAST_PROBABILITY:g} are not coloured.',
+        'The same planes with the probability of lesion in colour',
+    )
+
+
+def _lesions(view: View, frame: _Frame, lesions: NDArray[np.bool_], *, given: bool) -> Picture:
+    """Draw outlines of lesions; `given` if they are a mask of the user."""
+    name, what = (
+        ('Lesion mask', 'the part of the lesion mask that was filled')
+        if given
+        else ('Lesion map', 'the lesion map')
+    )
+    return Picture(
+        'lesions',
+        mosaic(view.before, *frame, title=name.lower(), outlines=[Outline(lesions, 'red')]),
+        name,
+        f'Outlines of {what}, on the image before inpainting.',
+        'The same planes with the lesions outlined in red',
+    )
 
 
 def _registration(view: View) -> Iterator[Picture]:
-    """Draw outlines of the template on the image, and of the image's brain on the template."""
+    """Draw outlines of the template on the image, and of its brain on the template."""
     maps = load_template()
     std_grid = Grid(maps.t1w.shape, template.AFFINE)
     grid = Grid(view.before.data.shape, view.before.affine)
-    to_native = inverse(view.to_mni)
+    to_native = inverse(view.anat2std_xfm)
 
     def bring(data: NDArray[Any]) -> NDArray[np.float32]:
-        """Bring a map of the template to the grid of the image."""
+        """Resample a map of the template to the grid of the image."""
         volume = Volume(np.asarray(data, np.float32), template.AFFINE)
-        return resample(volume, grid, to_native)
+        return resample_planes(volume, grid, to_native, rows)
 
     rows = choose_cuts(np.zeros(grid.shape, np.float32), view.brain, count=_COLUMNS)[::-1]
     outlines = [Outline(bring(maps.brain_mask), 'gold'), Outline(bring(maps.white_matter), 'cyan')]
@@ -177,18 +221,20 @@ def _registration(view: View) -> Iterator[Picture]:
         'registration',
         on_image,
         'Registration: the template on the image',
-        'Outlines of the brain (yellow) and the white matter (cyan) of the template, brought to '
-        'the image. They should follow the edges of the brain, and roughly those of its white '
-        'matter; the map is affine.',
+        'Outlines of the brain (yellow) and the white matter (cyan) of the template on the image. '
+        'They should follow the edge of the brain, and roughly that of its white matter, as the '
+        'registration is affine.',
         'Planes of the image with outlines of the template',
     )
-    moved = resample(view.before, std_grid, view.to_mni)
-    brain = resample(Volume(view.brain.astype(np.float32), grid.affine), std_grid, view.to_mni)
     std_rows = choose_cuts(np.zeros(std_grid.shape, np.float32), maps.brain_mask, count=_COLUMNS)
+    moved, brain = (
+        resample_planes(volume, std_grid, view.anat2std_xfm, std_rows)
+        for volume in (view.before, Volume(view.brain.astype(np.float32), grid.affine))
+    )
     std_box = box_around(maps.brain_mask, template.AFFINE)
     pair = (
         (Volume(maps.t1w, template.AFFINE), 'template'),
-        (Volume(moved, template.AFFINE), 'image, brought to the template'),
+        (Volume(moved, template.AFFINE), 'image, resampled to the template'),
     )
     panels = [
         mosaic(
@@ -205,9 +251,9 @@ def _registration(view: View) -> Iterator[Picture]:
         'reverse',
         flicker(*panels),
         'Registration: the image on the template',
-        "The image's brain mask (magenta) on the image brought to the template; with the pointer "
-        'on it, it alternates with the template itself.',
-        'Planes of the template and of the image brought to it, with the outline of the brain',
+        'The brain mask (magenta) on the image resampled to the template, which alternates with '
+        'the template under the pointer.',
+        'Planes of the template and of the image resampled to it, with the outline of the brain',
         pair=('template', 'image'),
     )
 
@@ -231,10 +277,10 @@ def _preprocessing(view: View | None, maps: Maps) -> Iterator[Picture]:
                 label='bias field (1: no bias)',
             ),
             'Bias field',
-            'What the image was divided by, within the brain, on the template grid.',
+            'The bias field within the brain, on the template grid; the image was divided by it.',
             'Planes of the bias field, in colour',
         )
-    if view and view.space != TEMPLATE and maps.preproc and maps.brain is not None:
+    if view and view.space != TEMPLATE_SPACE and maps.preproc and maps.brain is not None:
         yield Picture(
             'histogram',
             histogram(view.before.data[view.brain], maps.preproc.data[maps.brain]),

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.image.ants_bridge import read_itk_affine
+from bids_inpaint.bids.names import NATIVE_SPACE, TEMPLATE_SPACE
+from bids_inpaint.image.ants_bridge import read_xfm
+from bids_inpaint.image.bias import expand_field
+from bids_inpaint.image.native import ras_grid
 from bids_inpaint.image.resample import Grid, inverse, resample
-from bids_inpaint.image.source import conform
-from bids_inpaint.image.volume import Volume
+from bids_inpaint.image.source import load_ras
+from bids_inpaint.image.template import template_grid
+from bids_inpaint.image.volume import Volume, open_nifti
 
-NATIVE, TEMPLATE = 'T1w', 'MNI152NLin2009aSym'
 _BEFORE_AFTER = {
-    NATIVE: ('inpainted_native', 'difference_native'),
-    TEMPLATE: ('preproc', 'inpainted', 'difference'),
+    NATIVE_SPACE: ('inpainted_native', 'difference_native'),
+    TEMPLATE_SPACE: ('preproc', 'inpainted', 'difference'),
 }
 
 
@@ -28,20 +30,21 @@ class View:
     Attributes
     ----------
     before, after : Volume
-        Source and product; in template space those around the network.
+        Source and product; in template space input and output of the network.
     difference : (X, Y, Z) float32
         In units of the mean of the brain.
     brain : (X, Y, Z) bool
         Of the whole grid if there is no brain mask.
     lesions : (X, Y, Z) bool or None
-        None if none were mapped.
+        None without lesion map.
+    probability : (X, Y, Z) float32 or None
+        Of lesion; None if there is no file of it.
     space : str
-        'T1w' or 'MNI152NLin2009aSym'.
+        `NATIVE_SPACE` or `TEMPLATE_SPACE`.
     rebuilt : bool
-        Whether `before` is not the source itself but `after` less the change, as the source was
-        not there any more.
-    to_mni : (4, 4) float64
-        Maps RAS mm of this grid to RAS mm of the template.
+        Whether `before` is `after` minus the change, as the source was not found.
+    anat2std_xfm : (4, 4) float64
+        Maps RAS mm of this grid to RAS mm of the template; the identity in template space.
 
     """
 
@@ -50,13 +53,14 @@ class View:
     difference: NDArray[np.float32]
     brain: NDArray[np.bool_]
     lesions: NDArray[np.bool_] | None
+    probability: NDArray[np.float32] | None
     space: str
     rebuilt: bool
-    to_mni: NDArray[np.float64]
+    anat2std_xfm: NDArray[np.float64]
 
 
 class Maps(NamedTuple):
-    """What is on the template grid; None is what there is no file of."""
+    """Images on the template grid; None if there is no file."""
 
     preproc: Volume | None
     bias_field: Volume | None
@@ -64,14 +68,14 @@ class Maps(NamedTuple):
 
 
 def load_view(files: Mapping[str, Path], *, brain_mean: float) -> View | None:
-    """Read before and after, on the source's own grid if they are there, else the template's.
+    """Read before and after, on the grid of the source if they exist, else on the template grid.
 
     Parameters
     ----------
     files : mapping of str to Path
-        As `bids_inpaint.bids.derivatives.Processed.files` gives them.
+        Of `bids_inpaint.bids.derivatives.Processed.files`.
     brain_mean : float
-        Mean of the brain that the image was divided by.
+        Mean of the brain, by which the image was divided.
 
     Returns
     -------
@@ -82,16 +86,15 @@ def load_view(files: Mapping[str, Path], *, brain_mean: float) -> View | None:
     space = next((s for s, names in _BEFORE_AFTER.items() if set(names) <= files.keys()), None)
     if space is None:
         return None
-    suffix = '_native' if space == NATIVE else ''
-    after = read(files[f'inpainted{suffix}'])
-    difference = read(files[f'difference{suffix}']).data
-    to_mni = read_itk_affine(files['anat2std_xfm']) if space == NATIVE else None
-    anat2std = np.eye(4) if to_mni is None else inverse(to_mni)
+    suffix = '_native' if space == NATIVE_SPACE else ''
+    after = load_ras(files[f'inpainted{suffix}'])
+    difference = load_ras(files[f'difference{suffix}']).data
+    anat2std = read_xfm(files['anat2std_xfm']) if space == NATIVE_SPACE else np.eye(4)
     rebuilt = False
-    if space == TEMPLATE:
-        before = read(files['preproc'])
+    if space == TEMPLATE_SPACE:
+        before = load_ras(files['preproc'])
     else:
-        source = read(files['source']) if 'source' in files else None
+        source = load_ras(files['source']) if 'source' in files else None
         rebuilt = source is None or not _same_grid(source, after)
         before = source if source and not rebuilt else _rebuild(
             after, difference, files, brain_mean, anat2std
@@ -103,23 +106,26 @@ def load_view(files: Mapping[str, Path], *, brain_mean: float) -> View | None:
         difference=difference,
         brain=np.ones(after.data.shape, bool) if brain is None else brain,
         lesions=_mask(files, f'lesion_mask{suffix}'),
+        probability=_data(files, f'lesion_probability{suffix}'),
         space=space,
         rebuilt=rebuilt,
-        to_mni=anat2std,
+        anat2std_xfm=anat2std,
     )
 
 
 def load_maps(files: Mapping[str, Path]) -> Maps:
-    """Read what is on the template grid."""
-    preproc, bias_field = (
-        read(files[name]) if name in files else None for name in ('preproc', 'bias_field')
-    )
-    return Maps(preproc, bias_field, _mask(files, 'brain_mask'))
+    """Read the images on the template grid."""
+    preproc = load_ras(files['preproc']) if 'preproc' in files else None
+    return Maps(preproc, _bias_field(files), _mask(files, 'brain_mask'))
 
 
-def read(path: Path) -> Volume:
-    """Read an image in RAS+ order."""
-    return conform(nb.Nifti1Image.from_filename(path))
+def _bias_field(files: Mapping[str, Path]) -> Volume | None:
+    """Read the bias field, on the grid of the other images of its space, if there is one."""
+    if 'bias_field' not in files:
+        return None
+    others = [files[name] for name in ('brain_mask', 'preproc') if name in files]
+    grid = ras_grid(open_nifti(others[0])) if others else template_grid()
+    return Volume(expand_field(load_ras(files['bias_field']), grid), grid.affine)
 
 
 def _rebuild(
@@ -129,21 +135,26 @@ def _rebuild(
     brain_mean: float,
     anat2std: NDArray[np.float64],
 ) -> Volume:
-    """Take the change from the product: the source but for rounding and interpolation."""
+    """Subtract the change from the product: the source up to rounding and interpolation."""
     change = difference * np.float32(brain_mean)
-    if 'bias_field' in files:
+    if bias_field := _bias_field(files):
         grid = Grid(after.data.shape, after.affine)
-        change *= resample(read(files['bias_field']), grid, inverse(anat2std))
+        change *= resample(bias_field, grid, inverse(anat2std))
     return Volume(after.data - change, after.affine)
 
 
 def _same_grid(first: Volume, second: Volume) -> bool:
-    """Tell whether two volumes lie on one grid, to a hundredth of a millimetre."""
+    """Whether two volumes have the same grid, to a hundredth of a millimetre."""
     return first.data.shape == second.data.shape and np.allclose(
         first.affine, second.affine, atol=0.01
     )
 
 
+def _data(files: Mapping[str, Path], name: str) -> NDArray[np.float32] | None:
+    """Read the voxels of an image, if there is one."""
+    return load_ras(files[name]).data if name in files else None
+
+
 def _mask(files: Mapping[str, Path], name: str) -> NDArray[np.bool_] | None:
     """Read a mask, if there is one."""
-    return np.asarray(read(files[name]).data > 0.5) if name in files else None
+    return np.asarray(load_ras(files[name]).data > 0.5) if name in files else None

@@ -10,19 +10,19 @@ import numpy as np
 from bids_inpaint.network.card import Card
 from bids_inpaint.network.weights import load_weights, save_weights
 
-# What all of them were trained on; the rest of a training is of each its own.
+# Training data that all networks share; other fields differ.
 _DATA = ('brains', 'masks', 'backend')
 
 
 def average_networks(folders: Sequence[Path], shares: Sequence[float], out: Path) -> Card:
-    """Write the average of networks of which one began with the weights of the other.
+    """Write the average of networks, of which one started from the weights of the other.
 
     Parameters
     ----------
     folders : sequence of Path
         Networks of the same architecture.
     shares : sequence of float
-        How much each counts; they are divided by their sum.
+        Weights of the networks; divided by their sum.
     out : Path
         Folder of the average. Its card is that of the last network, without figures, as these were
         measured on others; `training` has the data, and how each of them was trained.

@@ -1,4 +1,4 @@
-"""Set the last layer of a blind network: how much of its change is taken, and a constant."""
+"""Calibrate the last layer of a blind network: gain and offset of its change."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -12,8 +12,8 @@ import numpy as np
 from bids_inpaint.image.metrics import psnr
 from bids_inpaint.network.card import Card
 from bids_inpaint.network.weights import load_weights, save_weights
-from bids_inpaint.training.assess import Prediction, healthy, pooled_lesion_error, predict
-from bids_inpaint.training.pipeline import Brain, Example
+from bids_inpaint.training.data import Brain, Example
+from bids_inpaint.training.thresholds import Predicted, healthy, pooled_lesion_error, predict
 
 _LAST_LAYER = 'full_resolution'
 _GAINS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
@@ -27,23 +27,23 @@ class Calibration(NamedTuple):
     gain: float
     offset: float
 
-    def apply(self, prediction: Prediction) -> Prediction:
+    def apply(self, prediction: Predicted) -> Predicted:
         """Return what a network would have predicted after calibration."""
         given, brain = prediction.example.lesioned, prediction.brain_mask
         change = np.float32(self.gain) * (prediction.inpainted - given - np.float32(self.offset))
-        return replace(prediction, inpainted=np.where(brain, given + change, given))
+        said = prediction.prediction._replace(inpainted=np.where(brain, given + change, given))
+        return replace(prediction, prediction=said)
 
 
-def choose(lesioned: Sequence[Prediction], unlesioned: Sequence[Prediction]) -> Calibration:
+def choose(lesioned: Sequence[Predicted], unlesioned: Sequence[Predicted]) -> Calibration:
     """Choose the calibration with the least lesion error that leaves healthy brains alone.
 
-    A network that learns from errors predicts less than the whole change where it is not sure
-    that there is a lesion, and where lesions weigh much it brightens all of a brain by a little,
-    which is nothing to see but costs most of its PSNR.
+    A network predicts less than the whole change where lesion is uncertain; and with a high weight
+    of lesions it brightens the whole brain a little, which is invisible but lowers the PSNR.
 
     Parameters
     ----------
-    lesioned, unlesioned : sequence of Prediction
+    lesioned, unlesioned : sequence of Predicted
         Of validation data, with and without lesions.
 
     Returns
@@ -72,7 +72,7 @@ def calibrate(folder: Path, examples: Sequence[Example], brains: Sequence[Brain]
     Parameters
     ----------
     folder : Path
-        Of a network with a residual head; its weights and card are written anew. The figures of
+        Of a network with a residual head; its weights and card are replaced. The figures of
         the card go, as they were of the weights before.
     examples, brains : sequence
         To validate with: simulated lesions, and healthy brains.
@@ -81,7 +81,10 @@ def calibrate(folder: Path, examples: Sequence[Example], brains: Sequence[Brain]
     network, card = load_weights(folder)
     network.compile(jit_compile=False)
     window = card.architecture.window_vox
-    chosen = choose(predict(network, examples, window), predict(network, healthy(brains), window))
+    chosen = choose(
+        list(predict(network, examples, window)),
+        list(predict(network, healthy(brains), window)),
+    )
     layer = network.get_layer(_LAST_LAYER)
     layer.kernel.assign(chosen.gain * layer.kernel)
     layer.bias.assign(chosen.gain * (layer.bias - chosen.offset))
@@ -90,7 +93,7 @@ def calibrate(folder: Path, examples: Sequence[Example], brains: Sequence[Brain]
 
 
 def _write(network: keras.Model, card: Card, folder: Path, chosen: Calibration) -> None:
-    """Write weights and card, which tells of the calibration."""
+    """Write weights and card, with the calibration."""
     kept = {f.name: getattr(card, f.name) for f in fields(card) if f.name != 'sha256'}
     made = [*card.training.get('calibrated', []), {**chosen._asdict(), 'sha256': card.sha256}]
     training = {**card.training, 'calibrated': made}

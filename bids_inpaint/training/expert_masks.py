@@ -7,12 +7,13 @@ import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_inpaint.image.ants_bridge import read_itk_affine
-from bids_inpaint.image.resample import Grid, inverse, resample
-from bids_inpaint.image.template import AFFINE, SHAPE, SPACE
+from bids_inpaint.bids.names import TEMPLATE_SPACE, ending
+from bids_inpaint.image.ants_bridge import read_xfm
+from bids_inpaint.image.resample import resample
+from bids_inpaint.image.template import AFFINE, template_grid
 from bids_inpaint.image.volume import Volume
 
-_SUFFIX = '_label-lesion_mask.nii.gz'
+_SUFFIX = ending('lesion_mask')
 _OF_ANOTHER_SPACE = re.compile(r'_(space|res)-[A-Za-z0-9]+')
 
 
@@ -51,7 +52,7 @@ def bring_masks(source: Path, derivatives: Path, out: Path) -> list[Path]:
     written = []
     for path in sorted(source.glob(f'sub-*/**/*{_SUFFIX}')):
         scan = path.name.removesuffix(_SUFFIX)
-        name = _OF_ANOTHER_SPACE.sub('', scan) + f'_space-{SPACE}{_SUFFIX}'
+        name = _OF_ANOTHER_SPACE.sub('', scan) + ending('lesion_mask', space=TEMPLATE_SPACE)
         written.append(out / path.parent.relative_to(source) / name)
         written[-1].parent.mkdir(parents=True, exist_ok=True)
         mask = _to_template(path, _map_to_template(derivatives, scan))
@@ -64,8 +65,8 @@ def bring_masks(source: Path, derivatives: Path, out: Path) -> list[Path]:
 
 def _map_to_template(derivatives: Path, scan: str) -> NDArray[np.float64]:
     """Map of T1w points to template points; the identity if there is no such T1w."""
-    for path in derivatives.glob(f'sub-*/**/{scan}_from-T1w_to-{SPACE}_mode-image_xfm.txt'):
-        return inverse(read_itk_affine(path))  # ITK maps points of the grid that is resampled to
+    for path in derivatives.glob(f'sub-*/**/{scan}{ending("anat2std_xfm")}'):
+        return read_xfm(path)
     return np.eye(4)
 
 
@@ -73,4 +74,4 @@ def _to_template(path: Path, xfm: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Read a mask, and resample it; voxels that are mask by half are mask."""
     img = nb.as_closest_canonical(nb.load(path))
     mask = Volume(img.get_fdata(dtype=np.float32), img.affine)
-    return np.asarray(resample(mask, Grid(SHAPE, AFFINE), xfm, order=1) >= 0.5)
+    return np.asarray(resample(mask, template_grid(), xfm, order=1) >= 0.5)

@@ -4,28 +4,32 @@ import csv
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_inpaint.image.metrics import lesion_error, psnr
+from bids_inpaint.files import replacing
+from bids_inpaint.image.metrics import dice, lesion_error, psnr
+from bids_inpaint.network.device import visible_gpus
 from bids_inpaint.network.inference import inpaint
-from bids_inpaint.network.losses import lesion_weighted_loss
+from bids_inpaint.network.losses import lesion_logit_loss, lesion_weighted_loss
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import load_weights
-from bids_inpaint.training.batches import Batches
 from bids_inpaint.training.configs import Stage, TrainingConfig
-from bids_inpaint.training.patients import Patient
-from bids_inpaint.training.pipeline import Brain, Example
+from bids_inpaint.training.data import Example
+from bids_inpaint.training.examples.batches import Batches, Sources
+from bids_inpaint.training.replay import FalseVoxels, drawn_by_processes, fit_replayed
 from bids_inpaint.training.schedule import ConstantThenLinear
+from bids_inpaint.training.thresholds import LESION_SHARE
 
 CHECKPOINT_FILE = 'checkpoint.npz'
 BEST_FILE = 'best.npz'
 LOG_FILE = 'log.csv'
+FINISH_FILE = 'finish.txt'
 
 
 def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
@@ -35,40 +39,64 @@ def compile_network(config: TrainingConfig, stage: Stage) -> keras.Model:
     keras.mixed_precision.set_dtype_policy(policy)
     network = build_unet(config.architecture)
     keras.mixed_precision.set_dtype_policy('float32')
-    loss = lesion_weighted_loss(stage.lesion_weight, config.huber_delta)
     network.compile(
         keras.optimizers.Adam(
             ConstantThenLinear(config.learning_rate, config.steps, config.decay_share),
             use_ema=config.average > 0,
             ema_momentum=config.average,
         ),
-        loss={'reconstructed': loss, 'subvolumes': loss},
+        **losses_of(config, stage),
+        metrics=_false_voxels(config),
         # XLA has no fast 3-D convolution on a CPU: four times as long a step.
-        jit_compile='auto' if keras.distribution.list_devices('gpu') else False,
+        jit_compile='auto' if visible_gpus() else False,
     )
     network.optimizer.build(network.trainable_variables)
     return network
 
 
+def losses_of(config: TrainingConfig, stage: Stage) -> dict[str, Any]:
+    """Losses of all outputs of a network, and their weights, as `compile` takes them."""
+    filling = lesion_weighted_loss(stage.lesion_weight, config.huber_delta)
+    losses = {'reconstructed': filling, 'subvolumes': filling}
+    weights = dict.fromkeys(losses, 1.0)
+    if config.architecture.lesion_output:
+        losses['lesion_logit'] = lesion_logit_loss(config.dice_weight)
+        weights['lesion_logit'] = config.lesion_loss_weight
+    return {'loss': losses, 'loss_weights': weights}
+
+
+def _false_voxels(config: TrainingConfig) -> dict[str, Any] | None:
+    """Make the metrics by which hard examples are known, if examples are used several times."""
+    if not config.replay.examples:
+        return None
+    outputs = ('reconstructed', *(('lesion_logit',) if config.architecture.lesion_output else ()))
+    return {name: FalseVoxels(name, config.batch_size) for name in outputs}
+
+
 def save_checkpoint(network: keras.Model, path: Path) -> None:
-    """Write weights and optimiser state under a temporary name, then rename."""
+    """Write weights and optimiser state."""
     arrays = {f'network/{v.path}': keras.ops.convert_to_numpy(v) for v in network.variables}
     for i, variable in enumerate(network.optimizer.variables):
         arrays[f'optimizer/{i}'] = keras.ops.convert_to_numpy(variable)
-    temporary = path.with_name(f'.{path.name}')
-    with temporary.open('wb') as stream:
-        np.savez(stream, **arrays)
-    temporary.replace(path)
+    with replacing(path, durable=True) as temporary:
+        np.savez(temporary, **arrays)
 
 
-def load_checkpoint(network: keras.Model, path: Path) -> int:
-    """Read weights and optimiser state; return the number of steps that were done."""
+def load_checkpoint(network: keras.Model, path: Path) -> None:
+    """Read weights and optimiser state."""
     with np.load(path, allow_pickle=False) as arrays:
         for variable in network.variables:
             variable.assign(arrays[f'network/{variable.path}'])
         for i, variable in enumerate(network.optimizer.variables):
             variable.assign(arrays[f'optimizer/{i}'])
-    return int(network.optimizer.iterations)
+
+
+def steps_done(path: Path) -> int:
+    """Count the steps before a checkpoint, as its optimiser did; 0 without one."""
+    if not path.exists():
+        return 0
+    with np.load(path, allow_pickle=False) as arrays:
+        return int(arrays['optimizer/0'])
 
 
 @contextmanager
@@ -88,16 +116,24 @@ def validate(
     """Loss, lesion error, and PSNR outside lesions, of whole volumes; means over the examples."""
     loss = lesion_weighted_loss(stage.lesion_weight, config.huber_delta)
     window_vox = config.architecture.window_vox
-    losses, errors, fidelity = [], [], []
+    losses: list[float] = []
+    errors: list[float] = []
+    fidelity: list[float] = []
+    overlaps: list[float] = []
     for example in examples:
-        predicted = inpaint(network, example.lesioned, example.target > 0, window_vox=window_vox)
+        said = inpaint(network, example.lesioned, example.target > 0, window_vox=window_vox)
+        predicted = said.inpainted
         target = np.stack([example.target, example.share], axis=-1)
         losses.append(float(loss(target[None], predicted[None, ..., None])))
         errors.append(lesion_error(example.target, predicted, example.lesioned, example.share > 0))
         fidelity.append(
             psnr(example.target, np.where(example.share > 0, example.target, predicted))
         )
+        if said.probability is not None:
+            overlaps.append(dice(example.share > LESION_SHARE, said.probability > LESION_SHARE))
     means = {'validation_loss': losses, 'lesion_error': errors, 'psnr_outside': fidelity}
+    if overlaps:
+        means['lesion_dice'] = overlaps
     return {name: float(np.mean(values)) for name, values in means.items()}
 
 
@@ -124,7 +160,7 @@ class Progress(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep the loss; now and then validate, write and begin anew."""
+        """Keep the loss; at each interval validate, write and reset."""
         self.losses.append(float((logs or {})['loss']))
         step = self.first + batch + 1
         if step % self.interval and step != self.params['steps'] + self.first:
@@ -169,37 +205,33 @@ def is_over(losses: Sequence[float], config: TrainingConfig) -> bool:
 
 def train(
     config: TrainingConfig,
-    brains: Sequence[Brain],
-    masks: Sequence[NDArray[np.bool_]],
+    sources: Sources,
     examples: Sequence[Example],
     folder: Path,
     *,
     interval: int = 250,
     start: Path | None = None,
-    patients: Sequence[Patient] = (),
     workers: int = 1,
 ) -> keras.Model:
-    """Train, or go on with a training that was stopped.
+    """Train, or resume a training.
 
     Parameters
     ----------
     config : TrainingConfig
-        How.
-    brains, masks
+        Settings.
+    sources : Sources
         To train with.
     examples : sequence of Example
         Whole volumes to validate with.
     folder : Path
-        For checkpoint and log; what is there is gone on with.
+        For checkpoint and log; an existing training is resumed.
     interval : int
         Steps between checkpoints.
     start : Path, optional
         Network (weights and card) of the same architecture to begin with, if there is no
         checkpoint; random weights if not given.
-    patients : sequence of Patient
-        To train with besides, as often as `config.patient_share` says.
     workers : int
-        Threads that make examples.
+        Threads that make examples; processes, if they are used several times.
 
     Returns
     -------
@@ -211,42 +243,65 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT_FILE
     for stage in config.stages:
-        network = compile_network(config, stage)
-        first = load_checkpoint(network, checkpoint) if checkpoint.exists() else 0
-        if not first and start:
-            begun = load_weights(start)[0]
-            network.set_weights(begun.get_weights())
-        losses = losses_of_last_stage(folder / LOG_FILE, config)
-        if first >= stage.until or is_over(losses, config):
-            continue
-        batches = Batches(
-            brains,
-            masks,
-            config,
-            first=first,
-            until=stage.until,
-            patients=patients,
-            workers=workers,
-        )
-        progress = Progress(
-            folder,
-            examples,
-            config,
-            stage,
-            first=first,
-            interval=interval,
-        )
-        network.fit(
-            batches,
-            epochs=1,
-            shuffle=False,
-            callbacks=[progress],
-            verbose=1 if os.isatty(1) else 0,
-        )
+        first = steps_done(checkpoint)
+        batches = Batches(sources, config, first=first, until=stage.until, workers=workers)
+        replayed = config.replay.examples and first < stage.until
+        with drawn_by_processes(batches, workers) if replayed else nullcontext() as drawn:
+            network = compile_network(config, stage)
+            if first:
+                load_checkpoint(network, checkpoint)
+            elif start:
+                take_weights(network, load_weights(start)[0])
+            losses = losses_of_last_stage(folder / LOG_FILE, config)
+            if first >= stage.until or is_over(losses, config):
+                continue
+            progress = Progress(folder, examples, config, stage, first=first, interval=interval)
+            if drawn:
+                fit_replayed(network, batches, drawn, [progress])
+            else:
+                network.fit(
+                    batches,
+                    epochs=1,
+                    shuffle=False,
+                    callbacks=[progress],
+                    verbose=1 if os.isatty(1) else 0,
+                )
     if config.patience is not None and (folder / BEST_FILE).exists():
         load_checkpoint(network, folder / BEST_FILE)
     network.optimizer.finalize_variable_values(network.trainable_variables)
     return network
+
+
+def finish_in(config: TrainingConfig, folder: Path, steps: int) -> TrainingConfig:
+    """Let a training end after some more steps, over which its learning rate falls to zero.
+
+    If repeated, the end stays the same: the last step is kept beside the checkpoint.
+    """
+    path = folder / FINISH_FILE
+    if not path.exists():
+        done = steps_done(folder / CHECKPOINT_FILE)
+        path.write_text(f'{done + steps} {steps}\n')
+    until, falling = (int(number) for number in path.read_text().split())
+    last = replace(config.stages[-1], until=until)
+    stages = (*(stage for stage in config.stages[:-1] if stage.until < until), last)
+    return replace(config, stages=stages, decay_share=falling / until)
+
+
+def take_weights(network: keras.Model, begun: keras.Model) -> None:
+    """Give a network the weights of another one that has the same layers or fewer.
+
+    Raises
+    ------
+    ValueError
+        If the other one has weights that this one lacks, or of other shapes.
+
+    """
+    missing = {variable.path: variable for variable in network.variables}
+    for variable in begun.variables:
+        if variable.path not in missing or variable.shape != missing[variable.path].shape:
+            msg = f'no {variable.path} of shape {variable.shape} in {network.name}'
+            raise ValueError(msg)
+        missing[variable.path].assign(variable)
 
 
 def _append_row(path: Path, row: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ _WARM_UP_STEPS = 100
 class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
     """Rise over 100 steps, stay, and fall linearly to zero over the last steps.
 
-    While it stays a training can be made longer without being begun anew.
+    While it is constant, a training can be extended.
     """
 
     def __init__(self, learning_rate: float, steps: int, decay_share: float) -> None:

@@ -1,65 +1,25 @@
 """The whole graph: one sub-workflow per T1w image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
-from bids_inpaint.bids.existing import source_sha256
 from bids_inpaint.bids.scan import Scan
-from bids_inpaint.bids.sidecars import dataset_links, generated_by, lesion_mask_uri
 from bids_inpaint.settings import Settings
-from bids_inpaint.workflows.inpaint import InpaintOptions, init_inpaint_wf, init_quality_wf
-from bids_inpaint.workflows.outputs import OutputOptions, init_derivatives_wf
-from bids_inpaint.workflows.preprocess import GivenMask, init_preprocess_wf
+from bids_inpaint.workflows.choices import Choices, Network, network_name
+from bids_inpaint.workflows.inpaint import init_inpaint_wf
+from bids_inpaint.workflows.outputs import field_name, init_derivatives_wf
+from bids_inpaint.workflows.preprocess import TO_FILL, TO_INPAINT, init_preprocess_wf
+from bids_inpaint.workflows.quality import init_quality_wf
 
 NAME = 'bids_inpaint_wf'
-BLIND = 'blind'
-NON_BLIND = 'nonblind'
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """What the graph is told of the network.
-
-    Attributes
-    ----------
-    folder : Path
-        Of weights and card.
-    sha256 : str
-        Of the weights.
-    edge_threshold, core_threshold, lesion_threshold : float
-        Of its card, in units of the mean of the brain.
-    use_gpu : bool
-        Whether it is to be queued for a GPU.
-
-    """
-
-    folder: Path
-    sha256: str
-    edge_threshold: float
-    core_threshold: float
-    lesion_threshold: float
-    use_gpu: bool
-
-
-def network_name(scan: Scan) -> str:
-    """Name of the network for a scan: that which fills its mask, or that which needs none."""
-    return NON_BLIND if scan.lesion_mask else BLIND
-
-
-def scan_wf_name(scan: Scan) -> str:
-    """Name of the sub-workflow of a scan."""
-    return f'{scan.node_name}_wf'
 
 
 def init_bids_inpaint_wf(
     settings: Settings, scans: Sequence[Scan], networks: Mapping[str, Network]
 ) -> pe.Workflow:
-    """Build the workflow of a run: each T1w image on its own, none averaged.
+    """Build the workflow of a run, with one sub-workflow per T1w image.
 
     Parameters
     ----------
@@ -68,32 +28,28 @@ def init_bids_inpaint_wf(
     scans : sequence of Scan
         T1w images.
     networks : mapping of str to Network
-        What to inpaint with, by the `network_name` of each scan.
+        By the `network_name` of each scan.
 
     """
     workflow = pe.Workflow(name=NAME, base_dir=str(settings.run_work_dir))
     workflow.add_nodes(
-        [init_scan_wf(settings, scan, networks[network_name(scan)]) for scan in scans]
+        [init_scan_wf(Choices(settings, scan, networks[network_name(scan)])) for scan in scans]
     )
     return workflow
 
 
-def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflow:
+def init_scan_wf(choices: Choices) -> pe.Workflow:
     """Build the workflow of one T1w image, from the source to its derivatives.
 
     Parameters
     ----------
-    settings : Settings
-        Of the run.
-    scan : Scan
-        The T1w image.
-    network : Network
-        What to inpaint with.
+    choices : Choices
+        Image, settings and network.
 
     Inputs
     ------
     t1w
-        The T1w image; set from `scan`.
+        The T1w image; set from `choices`.
 
     Outputs
     -------
@@ -101,112 +57,66 @@ def init_scan_wf(settings: Settings, scan: Scan, network: Network) -> pe.Workflo
         It saves its derivatives.
 
     """
-    options = _inpaint_options(settings, network, fill=scan.lesion_mask is not None)
-    given_mask = _given_mask(settings, scan)
-    workflow = pe.Workflow(name=scan_wf_name(scan))
+    workflow = pe.Workflow(name=choices.scan.workflow_name)
     inputnode = pe.Node(IdentityInterface(['t1w']), name='inputnode')
-    inputnode.inputs.t1w = str(scan.t1w)
-    preprocess_wf = init_preprocess_wf(
-        random_seed=settings.random_seed,
-        given_mask=given_mask,
-    )
-    inpaint_wf = init_inpaint_wf(options)
-    quality_wf = init_quality_wf(options, lesion_map=settings.lesion_map)
-    made = generated_by(parameters(settings, scan, network))
-    derivatives_wf = init_derivatives_wf(_output_options(settings, given_mask, made))
+    inputnode.inputs.t1w = str(choices.scan.t1w)
+    preprocess_wf = init_preprocess_wf(choices)
+    inpaint_wf = init_inpaint_wf(choices)
+    quality_wf = init_quality_wf(choices)
+    derivatives_wf = init_derivatives_wf(choices)
     facts = pe.Node(Merge(2), name='facts', run_without_submitting=True)
-
-    def pass_on(source: pe.Workflow, target: pe.Workflow, *names: str, **renamed: str) -> None:
-        """Connect outputs to inputs, of the same names or renamed, where both are there."""
-        given = source.get_node('outputnode').inputs.copyable_trait_names()
-        wanted = target.get_node('inputnode').inputs.copyable_trait_names()
-        pairs = [
-            (f'outputnode.{output}', f'inputnode.{field}')
-            for output, field in {**{name: name for name in names}, **renamed}.items()
-            if output in given and field in wanted
-        ]
-        workflow.connect([(source, target, pairs)])
-
     workflow.connect([
         (inputnode, preprocess_wf, [('t1w', 'inputnode.t1w')]),
         (inputnode, inpaint_wf, [('t1w', 'inputnode.t1w')]),
         (inputnode, quality_wf, [('t1w', 'inputnode.t1w')]),
         (inputnode, derivatives_wf, [('t1w', 'inputnode.source_file')]),
+        (preprocess_wf, inpaint_wf, _same(*TO_INPAINT, *(TO_FILL if choices.fills else ()))),
+        (preprocess_wf, quality_wf, _same('anat2std_xfm', 'brain_mask', 'source_sha256')),
+        (inpaint_wf, quality_wf, _same(*_TO_MEASURE, *_lesions(choices))),
         (preprocess_wf, facts, [('outputnode.facts', 'in1')]),
         (inpaint_wf, facts, [('outputnode.facts', 'in2')]),
         (facts, quality_wf, [('out', 'inputnode.facts')]),
+        (facts, derivatives_wf, [('out', 'inputnode.facts')]),
+        (preprocess_wf, derivatives_wf, _same('skull_stripped')),
+        (quality_wf, derivatives_wf, _same('numbers')),
     ])  # fmt: skip
-    pass_on(preprocess_wf, inpaint_wf, *_PREPROCESSED, *_TO_FILL)
-    pass_on(preprocess_wf, quality_wf, 'anat2std_xfm', 'brain_mask')
-    pass_on(preprocess_wf, derivatives_wf, *_PREPROCESSED, *_REGISTERED, t1w_norm='preproc')
-    pass_on(inpaint_wf, quality_wf, *_INPAINTED, *_LESIONS)
-    pass_on(inpaint_wf, derivatives_wf, *_INPAINTED, *_LESIONS)
-    pass_on(quality_wf, derivatives_wf, *_QUALITY, *_LESIONS)
+    makers = {
+        **dict.fromkeys(_PREPROCESSED, preprocess_wf),
+        **dict.fromkeys(_INPAINTED, inpaint_wf),
+        **dict.fromkeys(_BROUGHT_BACK, quality_wf),
+        'lesion_mask_native': inpaint_wf if choices.fills else quality_wf,
+    }
+    for kind, space in choices.written:
+        if kind != 'qc':
+            field = field_name(kind, space)
+            workflow.connect([(makers[field], derivatives_wf, _same(field))])
     return workflow
 
 
-_PREPROCESSED = ('t1w_norm', 'brain_mask', 'bias_field', 'brain_mean', 'anat2std_xfm')
-_REGISTERED = ('std2anat_xfm', 'skull_stripped')
+_TO_MEASURE = ('inpainted_native', 'change_mask_native')
+# Which workflow makes which derivatives.
+_PREPROCESSED = ('preproc', 'brain_mask', 'bias_field', 'anat2std_xfm', 'std2anat_xfm')
 _INPAINTED = (
     'inpainted',
     'difference',
     'change_mask',
+    'lesion_mask',
+    'lesion_probability',
     'inpainted_native',
     'difference_native',
     'change_mask_native',
 )
-_QUALITY = ('brain_mask_native', 'numbers', 'facts')
-_TO_FILL = ('denoised', 'given_mask', 'fill_mask', 'fill_mask_native')
-# Of the workflow that fills a given mask, or else of that which finds lesions.
-_LESIONS = ('lesion_mask', 'lesion_mask_native')
+_BROUGHT_BACK = ('brain_mask_native', 'lesion_probability_native')
 
 
-def _given_mask(settings: Settings, scan: Scan) -> GivenMask | None:
-    """Tell of the lesion mask of a scan what its workflow is to know."""
-    if scan.lesion_mask is None:
-        return None
-    links = dataset_links(settings.bids_dir, settings.derivatives)
-    return GivenMask(
-        path=scan.lesion_mask,
-        uri=lesion_mask_uri(scan.lesion_mask, links),
-        dilate_vox=settings.dilate_mask_vox,
-    )
+def _lesions(choices: Choices) -> list[str]:
+    """Name the outputs on lesions that are measured, and resampled to the source."""
+    if choices.fills:
+        return ['lesion_mask_native'] if choices.settings.lesion_map else []
+    found = ['lesion_mask'] if choices.maps_lesions else []
+    return [*found, 'lesion_probability'] if choices.maps_probability else found
 
 
-def _inpaint_options(settings: Settings, network: Network, *, fill: bool) -> InpaintOptions:
-    """Take from settings and network what the steps from the network on are told."""
-    asked = settings.lesion_threshold
-    return InpaintOptions(
-        model=network.folder,
-        sha256=network.sha256,
-        device=settings.device,
-        use_gpu=network.use_gpu,
-        omp_nthreads=settings.omp_nthreads,
-        flip_averaging=settings.flip_averaging,
-        edge_threshold=network.edge_threshold,
-        core_threshold=network.core_threshold,
-        lesion_threshold=network.lesion_threshold if asked is None else asked,
-        min_lesion_size_mm3=settings.min_lesion_size_mm3,
-        fill=fill,
-    )
-
-
-def parameters(settings: Settings, scan: Scan, network: Network) -> dict[str, Any]:
-    """Gather what decides on the result of a scan."""
-    mask = {'lesion_mask_sha256': source_sha256(scan.lesion_mask)} if scan.lesion_mask else {}
-    return {**settings.parameters, 'network_sha256': network.sha256, **mask}
-
-
-def _output_options(
-    settings: Settings, given_mask: GivenMask | None, made: dict[str, Any]
-) -> OutputOptions:
-    """Take from the settings what is written, and where."""
-    return OutputOptions(
-        output_dir=settings.output_dir,
-        output_spaces=settings.output_spaces,
-        uncompressed=settings.uncompressed,
-        lesion_map=settings.lesion_map,
-        fail_on_qc=settings.fail_on_qc,
-        more_sources=[given_mask.uri] if given_mask else [],
-        generated_by=[made],
-    )
+def _same(*names: str) -> list[tuple[str, str]]:
+    """Connect outputs of a workflow to inputs of another, of the same names."""
+    return [(f'outputnode.{name}', f'inputnode.{name}') for name in names]

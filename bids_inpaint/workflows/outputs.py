@@ -1,16 +1,16 @@
-"""Save what the other workflows computed; they know nothing of names."""
+"""Save the results of the other workflows under their BIDS names."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.utility import IdentityInterface
+from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from bids_inpaint.bids.names import KINDS, NATIVE_SPACE
-from bids_inpaint.interfaces.bids import SaveDerivative, SaveQuality
+from bids_inpaint.bids.provenance import generated_by
+from bids_inpaint.interfaces.derivatives import SaveDerivative, SaveQuality
 from bids_inpaint.interfaces.quality import Gate
+from bids_inpaint.workflows.choices import Choices
+from bids_inpaint.workflows.resources import MEMORY_GB
 
 _METADATA: dict[str, dict[str, Any]] = {
     'brain_mask': {'Type': 'Brain'},
@@ -18,42 +18,13 @@ _METADATA: dict[str, dict[str, Any]] = {
     'change_mask': {'Type': 'ROI'},
     'difference': {'Units': 'mean intensity of the brain'},
     'preproc': {'Units': 'mean intensity of the brain'},
-    'bias_field': {'Units': '1'},
+    'bias_field': {
+        'Units': '1',
+        'Resolution': 'About 4 mm, from the first to the last voxel of the template grid',
+    },
     'anat2std_xfm': {'Description': 'Affine transform (ITK) that brings the T1w to the template'},
     'std2anat_xfm': {'Description': 'Affine transform (ITK) that brings the template to the T1w'},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """What is written, and where.
-
-    Attributes
-    ----------
-    output_dir : Path
-        Root of the derivative dataset.
-    output_spaces : sequence of str
-        Spaces in which images are wanted.
-    uncompressed : bool
-        Whether images are `.nii`.
-    lesion_map : bool
-        Whether there is a lesion mask.
-    fail_on_qc : bool
-        Whether QC numbers out of their limits are an error.
-    more_sources : sequence of str
-        BIDS URIs of what images are made from besides the T1w.
-    generated_by : sequence of dict
-        Program, version, container and parameters, for every sidecar.
-
-    """
-
-    output_dir: Path
-    output_spaces: Sequence[str]
-    uncompressed: bool
-    lesion_map: bool
-    fail_on_qc: bool
-    more_sources: Sequence[str] = ()
-    generated_by: Sequence[Mapping[str, Any]] = ()
 
 
 def field_name(kind: str, space: str) -> str:
@@ -61,13 +32,13 @@ def field_name(kind: str, space: str) -> str:
     return f'{kind}_native' if space == NATIVE_SPACE and KINDS[kind].spaces else kind
 
 
-def init_derivatives_wf(options: OutputOptions, *, name: str = 'derivatives_wf') -> pe.Workflow:
+def init_derivatives_wf(choices: Choices, *, name: str = 'derivatives_wf') -> pe.Workflow:
     """Build the workflow that saves the derivatives of one T1w image.
 
     Parameters
     ----------
-    options : OutputOptions
-        What is written, and where.
+    choices : Choices
+        Which files are written, and where.
     name : str
         Name of the workflow, and of its folder in the working directory.
 
@@ -76,68 +47,50 @@ def init_derivatives_wf(options: OutputOptions, *, name: str = 'derivatives_wf')
     source_file
         T1w image of the dataset.
     skull_stripped
-        Whether it shows a brain only.
+        Whether it is brain-extracted.
     facts
         Of each step, for the sidecars.
     numbers
         QC numbers.
     <kind>, <kind>_native
-        A file for each kind of `bids_inpaint.bids.names.KINDS`, on the template grid and on that
-        of the source.
+        A file for each kind of `choices.written`, on the template grid and on that of the source.
 
     """
-    wanted = _wanted(options)
-    fields = sorted({field_name(kind, space) for kind, space in wanted})
-    inputs = ['source_file', 'skull_stripped', 'facts', 'numbers', *fields]
+    output_dir = str(choices.settings.output_dir)
+    made = generated_by(choices.parameters)
+    written = {field_name(kind, space): (kind, space) for kind, space in choices.written}
+    del written['qc']
+    inputs = ['source_file', 'skull_stripped', 'facts', 'numbers', *written]
     workflow = pe.Workflow(name=name)
     inputnode = pe.Node(IdentityInterface(inputs), name='inputnode')
-    for kind, space in wanted:
-        field = field_name(kind, space)
-        sink = _sink(kind, space, options)
+    saved = pe.Node(Merge(len(written)), name='saved', run_without_submitting=True)
+    for number, (field, (kind, space)) in enumerate(written.items(), start=1):
+        save = SaveDerivative(
+            kind=kind,
+            space=space,
+            output_dir=output_dir,
+            extension=choices.extension,
+            metadata={**_METADATA.get(kind, {}), 'GeneratedBy': [made]},
+            more_sources=[choices.lesion_mask_uri] if choices.fills else [],
+        )
+        sink = pe.Node(save, name=f'ds_{field}', mem_gb=MEMORY_GB['save'])
         workflow.connect([
             (inputnode, sink, [
                 ('source_file', 'source_file'), ('facts', 'facts'), (field, 'in_file'),
             ]),
+            (sink, saved, [('out_file', f'in{number}')]),
         ])  # fmt: skip
         if field == 'inpainted_native':
             workflow.connect(inputnode, 'skull_stripped', sink, 'skull_stripped')
-    ds_qc = pe.Node(
-        SaveQuality(output_dir=str(options.output_dir)), name='ds_qc', run_without_submitting=True
-    )
+    ds_qc = pe.Node(SaveQuality(output_dir=output_dir), name='ds_qc', run_without_submitting=True)
     workflow.connect([
         (inputnode, ds_qc, [('source_file', 'source_file'), ('numbers', 'numbers')]),
+        (saved, ds_qc, [('out', 'saved')]),  # last: it marks a scan that is whole
     ])  # fmt: skip
-    if options.fail_on_qc:
+    if choices.settings.fail_on_qc:
         gate = pe.Node(Gate(), name='gate', run_without_submitting=True)
         workflow.connect([
             (inputnode, gate, [('numbers', 'numbers')]),
             (ds_qc, gate, [('out_file', 'saved')]),
         ])  # fmt: skip
     return workflow
-
-
-def _wanted(options: OutputOptions) -> list[tuple[str, str]]:
-    """Kinds and spaces of the files to save; QC apart."""
-    pairs = []
-    for kind, what in KINDS.items():
-        if kind == 'qc' or (kind == 'lesion_mask' and not options.lesion_map):
-            continue
-        spaces = [space for space in what.spaces if space in options.output_spaces]
-        pairs += [(kind, space) for space in (spaces if what.spaces else [NATIVE_SPACE])]
-    return pairs
-
-
-def _sink(kind: str, space: str, options: OutputOptions) -> pe.Node:
-    """Make the node that saves one file."""
-    return pe.Node(
-        SaveDerivative(
-            kind=kind,
-            space=space,
-            output_dir=str(options.output_dir),
-            extension='.nii' if options.uncompressed else '.nii.gz',
-            metadata={**_METADATA.get(kind, {}), 'GeneratedBy': list(options.generated_by)},
-            more_sources=list(options.more_sources),
-        ),
-        name=f'ds_{field_name(kind, space)}',
-        mem_gb=0.2,
-    )

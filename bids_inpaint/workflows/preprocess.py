@@ -1,79 +1,42 @@
 """Preprocessing of one T1w image before the network."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
-from bids_inpaint.interfaces.fill import FillRegion
 from bids_inpaint.interfaces.preprocess import (
     BiasField,
     BrainMask,
     Conform,
     Denoise,
+    FillRegion,
     Normalise,
     Register,
     ToTemplate,
 )
+from bids_inpaint.workflows.choices import Choices
+from bids_inpaint.workflows.resources import MEMORY_GB
 
-METHODS = (
-    'Each T1w image was registered to the ICBM 2009a symmetric template by an affine transform '
-    '(ANTs), denoised by adaptive non-local means with a Rician noise model (Manjon et al. 2010) '
-    'in and around the brain, resampled to 1 mm with cubic splines, corrected for intensity '
-    'non-uniformity (N4; Tustison et al. 2010), and divided by the mean of the brain.'
+# Inputs of the next workflow; those of a lesion mask exist only with one.
+TO_INPAINT = (
+    'preproc',
+    'brain_mask',
+    'bias_field',
+    'brain_mean',
+    'anat2std_xfm',
+    'source_sha256',
 )
-# Peak memory of a process in each step, in GB, measured on heads of 160 x 192 x 192 and
-# 288 x 288 x 181 voxels; docs/methods.md has the table.
-_MEMORY_GB = {
-    'conform': 0.6,
-    'register': 1.2,
-    'denoise': 1.2,
-    'to_template': 1.0,
-    'brain_mask': 1.2,
-    'bias_field': 1.2,
-    'normalise': 0.8,
-    'fill_region': 1.0,
-}
+TO_FILL = ('denoised', 'given_mask', 'fill_mask', 'fill_mask_native')
 
 
-@dataclass(frozen=True, kw_only=True)
-class GivenMask:
-    """A lesion mask that is to be filled.
+def init_preprocess_wf(choices: Choices, *, name: str = 'preprocess_wf') -> pe.Workflow:
+    """Build the workflow that prepares one T1w image for the network.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    uri : str
-        How sidecars name it.
-    dilate_vox : int
-        By how many voxels of the T1w it grows.
-
-    """
-
-    path: Path
-    uri: str
-    dilate_vox: int
-
-
-def init_preprocess_wf(
-    *,
-    random_seed: int,
-    given_mask: GivenMask | None = None,
-    name: str = 'preprocess_wf',
-) -> pe.Workflow:
-    """Build the workflow that readies one T1w image for the network.
-
-    Registration comes before denoising, which is by far the most expensive step and needs to
-    know where the brain is.
+    Registration comes before denoising, the slowest step, which is limited to the brain.
 
     Parameters
     ----------
-    random_seed : int
-        Of the registration.
-    given_mask : GivenMask, optional
-        Lesions of the T1w. The bias field is not fitted to them, nor are they part of the mean
+    choices : Choices
+        With a lesion mask, lesions are excluded from the fit of the bias field and from the mean
         of the brain.
     name : str
         Name of the workflow, and of its folder in the working directory.
@@ -85,42 +48,46 @@ def init_preprocess_wf(
 
     Outputs
     -------
-    t1w_norm
+    preproc
         T1w on the template grid, in units of the mean of the brain, zero outside it.
     brain_mask
         Brain on the template grid.
     bias_field
-        On the template grid; T1w = t1w_norm x bias_field x brain_mean.
+        On the template grid; T1w = preproc x bias_field x brain_mean, plus the `zero` that the
+        facts of conform may have.
     brain_mean
         In the units of the T1w.
+    source_sha256
+        Of the file of the T1w, so that later steps notice another.
     anat2std_xfm, std2anat_xfm
-        ITK transforms that bring the T1w to the template, and back.
+        ITK transforms from the T1w to the template, and back.
     skull_stripped
-        Whether the T1w shows a brain only.
+        Whether the T1w is brain-extracted.
     facts
         Of each step.
     denoised, given_mask, fill_mask_native
-        With `given_mask`, on the grid of the T1w in RAS+ order: T1w, lesions, what to fill.
+        With a lesion mask, on the grid of the T1w in RAS+ order: T1w, lesions, voxels to fill.
     fill_mask
-        With `given_mask`: what to fill on the template grid.
+        With a lesion mask: voxels to fill on the template grid.
 
     """
     workflow = pe.Workflow(name=name)
-    workflow.__desc__ = METHODS
     inputnode = pe.Node(IdentityInterface(['t1w']), name='inputnode')
-    outputs = [*_OUTPUTS, *(_FILL_OUTPUTS if given_mask else [])]
+    outputs = [*TO_INPAINT, *TO_FILL, 'std2anat_xfm', 'skull_stripped', 'facts']
     outputnode = pe.Node(IdentityInterface(outputs), name='outputnode')
 
     conform = _node(Conform(), 'conform')
-    register = _node(Register(random_seed=random_seed), 'register')
-    denoise = _node(Denoise(), 'denoise')
+    register = _node(Register(random_seed=choices.settings.random_seed), 'register')
+    # A filling is made of the voxels of the T1w, so these are denoised as they are.
+    denoise = _node(Denoise(reduce=not choices.fills), 'denoise')
     to_template = _node(ToTemplate(), 'to_template')
     brain_mask = _node(BrainMask(), 'brain_mask')
     bias_field = _node(BiasField(), 'bias_field')
     normalise = _node(Normalise(), 'normalise')
     steps = [conform, register, denoise, to_template, brain_mask, bias_field, normalise]
-    if given_mask:
-        steps.append(_node(FillRegion(dilate_vox=given_mask.dilate_vox), 'fill_region'))
+    if choices.fills:
+        fill_region = FillRegion(dilate_vox=choices.settings.dilate_mask_vox)
+        steps.append(_node(fill_region, 'fill_region'))
     facts = pe.Node(Merge(len(steps)), name='facts', run_without_submitting=True)
 
     workflow.connect([
@@ -137,6 +104,7 @@ def init_preprocess_wf(
         (to_template, normalise, [('out_file', 'in_file')]),
         (bias_field, normalise, [('out_file', 'bias_field')]),
         (brain_mask, normalise, [('out_file', 'brain_mask')]),
+        (conform, outputnode, [('source_sha256', 'source_sha256')]),
         (register, outputnode, [
             ('anat2std_xfm', 'anat2std_xfm'),
             ('std2anat_xfm', 'std2anat_xfm'),
@@ -144,21 +112,21 @@ def init_preprocess_wf(
         ]),
         (brain_mask, outputnode, [('out_file', 'brain_mask')]),
         (bias_field, outputnode, [('out_file', 'bias_field')]),
-        (normalise, outputnode, [('out_file', 't1w_norm'), ('brain_mean', 'brain_mean')]),
+        (normalise, outputnode, [('out_file', 'preproc'), ('brain_mean', 'brain_mean')]),
         (facts, outputnode, [('out', 'facts')]),
         *[(step, facts, [('facts', f'in{i}')]) for i, step in enumerate(steps, start=1)],
     ])  # fmt: skip
-    if given_mask:
-        _use_mask(workflow, given_mask)
+    if choices.fills:
+        _use_mask(workflow, choices)
     return workflow
 
 
-def _use_mask(workflow: pe.Workflow, given_mask: GivenMask) -> None:
-    """Connect what reads a lesion mask, or what is known of it."""
+def _use_mask(workflow: pe.Workflow, choices: Choices) -> None:
+    """Connect the steps that use a lesion mask."""
     names = ('conform', 'register', 'denoise', 'fill_region', 'outputnode')
     conform, register, denoise, fill_region, outputnode = map(workflow.get_node, names)
-    conform.inputs.lesion_mask = str(given_mask.path)
-    conform.inputs.lesion_mask_uri = given_mask.uri
+    conform.inputs.lesion_mask = str(choices.scan.lesion_mask)
+    conform.inputs.lesion_mask_uri = choices.lesion_mask_uri
     workflow.connect([
         (conform, fill_region, [('lesion_mask', 'in_file')]),
         (register, fill_region, [('anat2std_xfm', 'anat2std_xfm')]),
@@ -172,19 +140,6 @@ def _use_mask(workflow: pe.Workflow, given_mask: GivenMask) -> None:
     ])  # fmt: skip
 
 
-_FILL_OUTPUTS = ['denoised', 'given_mask', 'fill_mask', 'fill_mask_native']
-_OUTPUTS = [
-    't1w_norm',
-    'brain_mask',
-    'bias_field',
-    'brain_mean',
-    'anat2std_xfm',
-    'std2anat_xfm',
-    'skull_stripped',
-    'facts',
-]
-
-
 def _node(interface: object, name: str) -> pe.Node:
-    """Make a node that tells the scheduler what it needs."""
-    return pe.Node(interface, name=name, mem_gb=_MEMORY_GB[name])
+    """Make a node with its memory for the scheduler."""
+    return pe.Node(interface, name=name, mem_gb=MEMORY_GB[name])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_inpaint import __version__
-from bids_inpaint.bids import sidecars
+from bids_inpaint.bids import provenance
 from bids_inpaint.bids.dataset import (
     BIDSIGNORE,
     check_output_is_ours,
@@ -17,10 +17,11 @@ from bids_inpaint.bids.dataset import (
     write_dataset_files,
 )
 from bids_inpaint.bids.group import gather_group, write_group_table
-from bids_inpaint.bids.names import KINDS, derivative_path, figure_path, report_path, sidecar_path
+from bids_inpaint.bids.names import KINDS, derivative_path, figure_path, page_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
-from bids_inpaint.bids.sidecars import derivative_uri, image_sidecar, source_uri, write_json
+from bids_inpaint.bids.sidecars import derivative_uri, image_sidecar, source_uri
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import write_json
 
 SOURCES = [
     'sub-01/anat/sub-01_T1w.nii.gz',
@@ -29,7 +30,7 @@ SOURCES = [
 
 
 def test_description_says_what_made_it_from_what(make_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(sidecars, 'container_facts', lambda: {'Type': 'docker', 'Tag': 'a:1'})
+    monkeypatch.setattr(provenance, 'container_facts', lambda: {'Type': 'docker', 'Tag': 'a:1'})
     root = make_dataset(DatasetDOI='doi:10.0/0')
     write_dataset_files(tmp_path / 'out', bids_dir=root)
     description = read_description(tmp_path / 'out')
@@ -48,7 +49,7 @@ def test_description_says_what_made_it_from_what(make_dataset, tmp_path, monkeyp
 
 
 def test_description_outside_a_container_of_a_source_without_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(sidecars, 'container_facts', dict)
+    monkeypatch.setattr(provenance, 'container_facts', dict)
     write_dataset_files(tmp_path / 'out', bids_dir=tmp_path / 'source')
     description = read_description(tmp_path / 'out')
     assert 'Container' not in description['GeneratedBy'][0]
@@ -109,7 +110,7 @@ def test_new_output_and_our_own_are_taken(make_dataset, tmp_path):
 )
 def test_dataset_of_another_program_is_not_written_over(make_dataset, fields):
     root = make_dataset(**fields)
-    with pytest.raises(BidsInpaintError, match=r'made by bids_inpaint: .*raw holds another'):
+    with pytest.raises(BidsInpaintError, match=r'made by bids_inpaint: .*raw .*GeneratedBy'):
         check_output_is_ours(root)
 
 
@@ -141,7 +142,7 @@ def write_all_derivatives(out: Path, source: Path) -> None:
             (out / path).write_text('#Insight Transform File V1.0\n')
             write_json(out / sidecar_path(path), {'Sources': [source_uri(scan)]})
     write_json(out / derivative_path(scan, 'qc'), {'lesion_count': 1})
-    (out / report_path(scan)).write_text('<html></html>')
+    (out / page_path(scan.subject)).write_text('<html></html>')
     (out / figure_path(scan, 'inpainted')).parent.mkdir()
     (out / figure_path(scan, 'inpainted')).write_text('<svg></svg>')
 
@@ -187,7 +188,7 @@ def test_validator_needs_every_line_of_bidsignore(output, line):
 
 @pytest.mark.slow
 def test_validator_still_finds_what_does_not_belong(output):
-    shutil.copy(output / report_path(parse_t1w(Path(SOURCES[0]))), output / 'other.html')
+    shutil.copy(output / page_path(parse_t1w(Path(SOURCES[0])).subject), output / 'other.html')
     (output / 'sub-01/anat/sub-01_other_qc.json').write_text('{}')
     errors = ' '.join(validator_errors(output))
     assert 'other.html' in errors

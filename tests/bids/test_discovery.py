@@ -53,14 +53,14 @@ def test_only_anat_is_indexed(make_dataset):
         'sub-01/func/sub-01_task-rest_bold.nii.gz',
         'derivatives/a/sub-01/anat/sub-01_T1w.nii.gz',
     )
-    layout = discovery._layout(root, None, validate=True)
+    layout = discovery._layout(root, None)
     assert [Path(file).name for file in layout.files] == ['sub-01_T1w.nii.gz']
 
 
 def test_without_an_index_only_those_asked_for_are_looked_into(make_dataset):
     names = [f'sub-{n}/anat/sub-{n}_T1w.nii.gz' for n in (1, 10, 2)]
     root = make_dataset(*names)
-    layout = discovery._layout(root, None, validate=True, subjects=['1', '2'])
+    layout = discovery._layout(root, None, subjects=['1', '2'])
     assert sorted(Path(file).name for file in layout.files) == [
         'sub-1_T1w.nii.gz',
         'sub-2_T1w.nii.gz',
@@ -83,7 +83,8 @@ def test_a_participant_that_is_not_there_is_told_with_those_that_are(make_datase
     root = make_dataset(*(f'sub-{n}/anat/sub-{n}_T1w.nii.gz' for n in (1, 2)))
     database = tmp_path / 'database' if kept else None
     with pytest.raises(BidsInpaintError, match=r'participants 3 in .*; found: 1, 2'):
-        find_t1w(root, participant_label=['1', '3'], database_dir=database)
+        find_t1w(root, participant_label=['3'], database_dir=database)
+    assert len(find_t1w(root, participant_label=['1', '3'], database_dir=database)) == 1
 
 
 @pytest.mark.parametrize('parent', ['pet', 'sub-99', 'ses-x_acq-y', 'derivatives'])
@@ -149,7 +150,32 @@ def test_contrast_enhanced_is_taken_if_asked_for(make_dataset, wanted):
 
 def test_only_contrast_enhanced_is_an_error_that_says_so(make_dataset):
     root = make_dataset('sub-01/anat/sub-01_ce-gd_T1w.nii.gz')
-    with pytest.raises(BidsInpaintError, match='all 1 T1w images chosen are contrast-enhanced'):
+    with pytest.raises(BidsInpaintError, match=r'all 1 .*contrast-enhanced.*--bids-filter-file'):
+        find_t1w(root)
+
+
+UNUSUAL = {
+    'part': 'sub-01/anat/sub-01_part-phase_T1w.nii.gz',
+    'inversion': 'sub-01/anat/sub-01_inv-1_T1w.nii.gz',
+    'description': 'sub-01/anat/sub-01_desc-preproc_T1w.nii.gz',
+}
+
+
+@pytest.mark.parametrize('key', UNUSUAL)
+def test_parts_inversions_and_processed_copies_are_left_out_unless_asked_for(
+    make_dataset, caplog, key
+):
+    magnitude = 'sub-01/anat/sub-01_part-mag_T1w.nii.gz'
+    root = make_dataset(magnitude, *UNUSUAL.values())
+    assert found(root) == [magnitude]
+    assert f'{UNUSUAL[key]}; to include them, filter by "{key}"' in caplog.text
+    wanted = {key: UNUSUAL[key].rpartition('_')[0].rpartition('-')[2]}
+    assert found(root, filters=wanted) == [UNUSUAL[key]]
+
+
+def test_only_parts_is_an_error_that_says_so(make_dataset):
+    root = make_dataset(*UNUSUAL.values())
+    with pytest.raises(BidsInpaintError, match=r'all 3 .*phase.*"part": "\*"'):
         find_t1w(root)
 
 
@@ -165,9 +191,9 @@ def test_labels_restrict(make_dataset):
 
 def test_unknown_participants_are_named_with_those_found(make_dataset):
     root = make_dataset('sub-01/anat/sub-01_T1w.nii.gz', 'sub-03/anat/sub-03_T2w.nii.gz')
-    pattern = r'participants 02, 03 in .*with a folder: 03\); found: 01$'
+    pattern = r'participants 02, 03 in .*folder.*: 03\); found: 01$'
     with pytest.raises(BidsInpaintError, match=pattern):
-        find_t1w(root, participant_label=['01', '02', '03'])
+        find_t1w(root, participant_label=['02', '03'])
 
 
 def test_long_lists_are_cut(make_dataset):
@@ -178,8 +204,8 @@ def test_long_lists_are_cut(make_dataset):
 
 def test_unknown_session_is_named_with_those_found(make_dataset):
     root = make_dataset('sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz')
-    with pytest.raises(BidsInpaintError, match=r'sessions b in .*chosen: a$'):
-        find_t1w(root, session_label=['a', 'b'])
+    with pytest.raises(BidsInpaintError, match=r'sessions b in .*: a$'):
+        find_t1w(root, session_label=['b'])
 
 
 def test_session_of_a_dataset_without_sessions_is_named(make_dataset):
@@ -198,7 +224,8 @@ def test_misnamed_image_is_left_out_with_a_word(make_dataset, caplog):
     root = make_dataset('sub-01/anat/sub-01_T1w.nii.gz', 'sub-02/anat/sub-03_T1w.nii.gz')
     with caplog.at_level(logging.WARNING):
         assert found(root) == ['sub-01/anat/sub-01_T1w.nii.gz']
-    assert 'sub-03_T1w.nii.gz must lie in sub-03/anat' in caplog.text
+    assert 'sub-03_T1w.nii.gz' in caplog.text
+    assert 'sub-03/anat' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -217,6 +244,22 @@ def test_description_is_checked(make_dataset, content, reason):
     description.unlink() if content is None else description.write_text(content)
     with pytest.raises(BidsInpaintError, match=reason):
         find_t1w(root)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'cp1252'])
+def test_description_is_read_as_editors_write_it(make_dataset, encoding):
+    root = make_dataset('sub-01/anat/sub-01_T1w.nii.gz')
+    text = '{"Name": "Étude",\r\n "BIDSVersion": "1.8.0"}'
+    (root / 'dataset_description.json').write_bytes(text.encode(encoding))
+    assert found(root) == ['sub-01/anat/sub-01_T1w.nii.gz']
+
+
+@pytest.mark.parametrize('content', ['["a"]', '{"DatasetType": "derivative", "GeneratedBy": [1]}'])
+def test_description_that_pybids_cannot_use_is_named(make_dataset, content):
+    root = make_dataset('sub-01/anat/sub-01_T1w.nii.gz')
+    (root / 'dataset_description.json').write_text(content)
+    with pytest.raises(BidsInpaintError, match=r'dataset_description\.json must have fields'):
+        found(root, validate=False)
 
 
 @pytest.mark.parametrize('content', [None, '{"Name": "made"}', '{"Name": '])

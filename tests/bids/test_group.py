@@ -5,14 +5,15 @@ import pytest
 from bids_inpaint.bids.group import (
     COLUMNS,
     NOT_PROCESSED,
+    UNREAD,
     gather_group,
     read_participants,
     write_group_table,
 )
-from bids_inpaint.bids.names import derivative_path
+from bids_inpaint.bids.names import derivative_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
-from bids_inpaint.bids.sidecars import write_json
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import write_json
 
 
 @pytest.fixture
@@ -21,6 +22,9 @@ def write_qc(tmp_path):
 
     def write(source, **numbers):
         scan = parse_t1w(tmp_path / 'raw' / source)
+        for path in (product := derivative_path(scan, 'inpainted'), sidecar_path(product)):
+            (tmp_path / 'out' / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / 'out' / path).touch()
         return write_json(tmp_path / 'out' / derivative_path(scan, 'qc'), numbers)
 
     return write
@@ -59,6 +63,12 @@ def test_values_that_are_missing_are_said_to_be(tmp_path, write_qc):
     ]
 
 
+def test_text_that_no_table_can_hold_is_made_to_fit(tmp_path, write_qc):
+    write_qc('sub-1/anat/sub-1_T1w.nii.gz', **{'odd\tname\n': 'half \ud800 of a letter'})
+    names, values = read_rows(write_table(tmp_path))
+    assert dict(zip(names, values, strict=True))['odd name'] == 'half \\ud800 of a letter'
+
+
 def test_every_column_is_described(tmp_path, write_qc):
     write_qc('sub-1/anat/sub-1_T1w.nii.gz', lesion_volume_mm3=12.0, new_number=1)
     write_table(tmp_path)
@@ -88,12 +98,16 @@ def test_nothing_processed_says_what_to_do(tmp_path):
         gather_group(tmp_path, tmp_path / 'raw')
 
 
-@pytest.mark.parametrize('content', ['{"a": ', '[1]', '{"a": {"b": 1}}', '{"a": [1]}'])
-def test_unusable_file_is_named(tmp_path, write_qc, content):
-    path = write_qc('sub-1/anat/sub-1_T1w.nii.gz')
+@pytest.mark.parametrize('content', ['', '{"a": ', '[1]', '{"a": {"b": 1}}', '{"a": [1]}'])
+def test_unusable_file_is_named_in_its_row_beside_the_others(tmp_path, write_qc, caplog, content):
+    write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=1, problems='none')
+    path = write_qc('sub-2/ses-1/anat/sub-2_ses-1_T1w.nii.gz')
     path.write_text(content)
-    with pytest.raises(BidsInpaintError, match=r'sub-1_desc-inpaint_qc\.json must'):
-        write_table(tmp_path)
+    assert read_rows(write_table(tmp_path))[1:] == [
+        ['sub-1', 'n/a', 'sub-1', '1', 'none'],
+        ['sub-2', 'ses-1', 'sub-2_ses-1', 'n/a', UNREAD],
+    ]
+    assert f'{path} must' in caplog.text
 
 
 def test_scans_that_were_not_processed_are_named(tmp_path, write_qc):
@@ -108,6 +122,19 @@ def test_scans_that_were_not_processed_are_named(tmp_path, write_qc):
         ['sub-2', 'n/a', 'sub-2', '2', 'none'],
         ['sub-2', 'n/a', 'sub-2_run-1', 'n/a', NOT_PROCESSED],
     ]
+
+
+@pytest.mark.parametrize('ending', ['.nii.gz', '.json'])
+def test_a_scan_that_is_not_whole_is_not_counted(tmp_path, write_qc, caplog, ending):
+    write_qc('sub-1/anat/sub-1_T1w.nii.gz', a=1, problems='none')
+    write_qc('sub-2/anat/sub-2_T1w.nii.gz', a=2, problems='none')
+    (tmp_path / f'out/sub-1/anat/sub-1_desc-inpainted_T1w{ending}').unlink()
+    assert read_rows(write_table(tmp_path))[1:] == [
+        ['sub-1', 'n/a', 'sub-1', 'n/a', NOT_PROCESSED],
+        ['sub-2', 'n/a', 'sub-2', '2', 'none'],
+    ]
+    (message,) = caplog.messages
+    assert f'sub-1_desc-inpainted_T1w{ending} is missing' in message
 
 
 def test_participants_are_read_without_what_is_missing(tmp_path):
@@ -128,3 +155,17 @@ def test_participants_that_cannot_be_read_are_none(tmp_path, content):
 
 def test_dataset_without_participants_file(tmp_path):
     assert read_participants(tmp_path) == {}
+
+
+@pytest.mark.parametrize('name', ['sub-01', '01', '1', '1.0', '"sub-01"', 'sub-01 ', 'SUB-1'])
+def test_participants_are_known_as_people_write_them(tmp_path, name):
+    table = f'age\tParticipant_ID\r\n30\t{name}\r\n31\tsub-10\r\n32\tX\r\n'
+    (tmp_path / 'participants.tsv').write_bytes(table.encode('utf-16'))
+    found = read_participants(tmp_path, ['sub-01', 'sub-10'])
+    assert found == {'sub-01': {'age': '30'}, 'sub-10': {'age': '31'}, 'X': {'age': '32'}}
+
+
+def test_participants_that_cannot_be_read_are_told(tmp_path, caplog):
+    (tmp_path / 'participants.tsv').write_text('participant_id,age\n')
+    assert read_participants(tmp_path, ['sub-01']) == {}
+    assert 'participants.tsv is not shown: it must have a column participant_id' in caplog.text

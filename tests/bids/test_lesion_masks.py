@@ -52,7 +52,8 @@ def test_first_derivative_dataset_goes_before_the_others_and_the_roi(
     first, second = make_dataset(MASK, folder='first'), make_dataset(MASK, folder='second')
     with caplog.at_level(logging.WARNING):
         assert masks_of(root, derivatives=[second, first]) == [f'second/{MASK}']
-    assert f'took {second / MASK}, left {first / MASK}, {root / ROI}' in caplog.text
+    used, ignored = f'{second / MASK}', f'{first / MASK}, {root / ROI}'
+    assert caplog.text.index(used) < caplog.text.index(ignored)
 
 
 def test_entities_of_a_derivative_image_keep_the_order_of_bids(make_dataset):
@@ -74,7 +75,7 @@ def test_required_names_the_images_without_and_what_was_looked_for(make_dataset)
     with pytest.raises(BidsInpaintError) as caught:
         with_lesion_masks(find_t1w(root), mode='required', derivatives=[lst])
     message = str(caught.value)
-    assert f'1 of 2 T1w images have no lesion mask: {OTHER}; looked for' in message
+    assert f'1 of 2 T1w images have no lesion mask: {OTHER};' in message
     assert f'{lst}/sub-02/anat/sub-02_label-lesion_mask.nii.gz' in message
     assert f'{root}/sub-02/anat/sub-02_label-lesion_roi.nii.gz' in message
 
@@ -89,7 +90,48 @@ def test_derivatives_without_a_mask_of_an_image_are_told(make_dataset, caplog):
     with caplog.at_level(logging.WARNING):
         with_lesion_masks(scans, mode='auto', derivatives=[make_dataset(folder='lst')])
     assert '7 of 7 T1w images have no lesion mask' in caplog.text
-    assert 'sub-5_T1w.nii and 2 more; looked for, of the first:' in caplog.text
+    assert 'sub-5_T1w.nii and 2 more;' in caplog.text
     caplog.clear()
     with_lesion_masks(scans, mode='auto')
+    assert caplog.text == ''
+
+
+@pytest.mark.parametrize(
+    ('image', 'mask', 'wanted'),
+    [
+        ('acq-a_T1w.nii.gz', 'label-lesion_roi.nii.gz', 'acq-a_label-lesion_roi.nii.gz'),
+        ('T1w.nii', 'acq-a_label-lesion_roi.nii', 'label-lesion_roi.nii.gz'),
+        ('run-1_T1w.nii.gz', 'run-01_T1w_label-lesion_roi.nii', 'run-1_label-lesion_roi.nii.gz'),
+        ('T1w.nii.gz', 'label-lesion_mask.nii.gz', 'label-lesion_roi.nii.gz'),
+        ('T1w.nii.gz', 'label-lesion_desc-x_roi.nii.gz', 'label-lesion_roi.nii.gz'),
+        ('T1w.nii.gz', 'label-Lesion_roi.nii.gz', 'label-lesion_roi.nii.gz'),
+    ],
+)
+def test_mask_that_no_image_claims_is_told_with_both_names(
+    make_dataset, masks_of, caplog, image, mask, wanted
+):
+    root = make_dataset(f'sub-01/anat/sub-01_{image}', f'sub-01/anat/sub-01_{mask}')
+    assert masks_of(root) == [None]
+    assert f'lesion mask {root}/sub-01/anat/sub-01_{mask} belongs to no image' in caplog.text
+    assert f': for sub-01_{image} it must be sub-01_{wanted}\n' in caplog.text
+    caplog.clear()
+    assert masks_of(root, 'off') == [None]
+    assert caplog.text == ''
+
+
+def test_mask_of_an_image_that_was_not_selected_is_claimed(make_dataset, caplog):
+    root = make_dataset(T1W, ROI, 'sub-01/ses-a/anat/sub-01_ses-a_run-2_T1w.nii.gz')
+    with_lesion_masks(find_t1w(root, filters={'run': 2}), mode='auto')
+    assert caplog.text == ''
+
+
+def test_mask_in_derivatives_that_no_image_claims_is_told(make_dataset, masks_of, caplog):
+    name = 'sub-01/ses-a/anat/sub-01_ses-a_label-lesion_mask.nii'
+    root, lst = make_dataset(T1W), make_dataset(name, folder='lst')
+    assert masks_of(root, derivatives=[lst]) == [None]
+    assert f'{lst / name} belongs to no image' in caplog.text
+    assert 'it must be sub-01_ses-a_run-1_label-lesion_mask.nii.gz' in caplog.text
+    caplog.clear()
+    (lst / MASK).touch()
+    assert masks_of(root, derivatives=[lst]) == [f'lst/{MASK}']
     assert caplog.text == ''

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,22 +6,24 @@ from bids_strategies import entities_of, scans
 from bidsschematools.schema import load_schema
 from hypothesis import given
 from hypothesis import strategies as st
+from planned import planned_paths
 
+from bids_inpaint.bids.filters import matches
 from bids_inpaint.bids.names import (
     KEY_ORDER,
     KINDS,
     NATIVE_SPACE,
+    OUTPUT_SPACES,
     TEMPLATE_SPACE,
-    check_distinct,
     derivative_path,
+    ending,
     figure_path,
-    planned_paths,
-    report_path,
+    of_same_scan,
+    page_path,
     sidecar_path,
+    split_writable,
 )
 from bids_inpaint.bids.scan import ENTITIES, parse_t1w
-from bids_inpaint.errors import BidsInpaintError
-from bids_inpaint.settings import OUTPUT_SPACES
 
 BOTH = (NATIVE_SPACE, TEMPLATE_SPACE)
 WRITTEN = [(kind, space) for kind, what in KINDS.items() for space in what.spaces or BOTH]
@@ -121,11 +124,11 @@ def test_names_beside_the_images():
     assert sidecar_path(image).name == 'sub-01_ses-2_run-1_desc-inpainted_T1w.json'
     figure = figure_path(scan, 'inpainted')
     assert str(figure) == 'sub-01/figures/sub-01_ses-2_run-1_desc-inpainted_T1w.svg'
-    assert str(report_path(scan)) == 'sub-01.html'
+    assert str(page_path(scan.subject)) == 'sub-01.html'
 
 
 def test_unknown_kind_is_named():
-    with pytest.raises(ValueError, match=r"kind of derivative must be one of .*, is 'inpaint'"):
+    with pytest.raises(ValueError, match=r"one of .*'inpaint'"):
         derivative_path(scan_of('sub-01_T1w.nii'), 'inpaint')
 
 
@@ -144,11 +147,32 @@ def test_kind_that_is_not_written_in_a_space_is_named():
     ],
 )
 def test_scans_that_would_overwrite_one_another_are_named(names, spaces):
-    with pytest.raises(BidsInpaintError, match='2 images would be written') as caught:
-        check_distinct([scan_of(name) for name in names], output_spaces=spaces)
-    assert all(name in str(caught.value) for name in names)
+    other = scan_of('sub-02_T1w.nii')
+    clashing = [scan_of(name) for name in names]
+    scans_, (error,) = split_writable([*clashing, other], output_spaces=spaces)
+    assert scans_ == [other]
+    assert '2 images would be written' in error
+    assert all(name in error for name in names)
+    advised = json.loads(error.partition('for instance ')[2])['t1w']
+    assert len([scan for scan in clashing if matches(scan, advised)]) == 1
+
+
+def test_scan_whose_derivatives_have_names_too_long_is_named():
+    scans_ = [scan_of(f'sub-01_acq-{"a" * length}_T1w.nii.gz') for length in (120, 200)]
+    kept, (error,) = split_writable(scans_, output_spaces=BOTH)
+    assert kept == scans_[:1]
+    assert f'{scans_[1].relative_path}: names of derivatives may have 240 characters' in error
 
 
 def test_several_spaces_of_one_image_are_distinct_in_native_space():
     scans_ = [scan_of('sub-01_T1w.nii.gz'), scan_of('sub-01_space-A_T1w.nii.gz')]
-    check_distinct(scans_, output_spaces=['T1w'])
+    assert split_writable(scans_, output_spaces=['T1w']) == (scans_, [])
+
+
+@pytest.mark.parametrize(('kind', 'space'), WRITTEN)
+def test_a_name_ends_as_its_kind_says_and_leads_to_the_others(kind, space):
+    scan = scan_of('sub-01_ses-2_run-1_T1w.nii')
+    path = Path(derivative_path(scan, kind, space=space))
+    assert path.name == f'{scan.name}{ending(kind, space=space)}'
+    other = of_same_scan(path, kind, 'brain_mask', space=space)
+    assert other == Path(derivative_path(scan, 'brain_mask', space=space))

@@ -15,8 +15,8 @@ def test_every_entity_of_a_name_is_read_as_written(scan):
 
 
 @given(scan=scans())
-def test_node_name_is_an_identifier(scan):
-    assert scan.node_name.isidentifier()
+def test_workflow_name_is_an_identifier(scan):
+    assert scan.workflow_name.isidentifier()
 
 
 def test_padding_of_a_run_is_kept():
@@ -57,5 +57,5 @@ def test_name_that_is_not_of_bids_is_refused(name):
     ],
 )
 def test_image_in_a_folder_that_is_not_its_own_is_refused(path):
-    with pytest.raises(ValueError, match='must lie in sub-01'):
+    with pytest.raises(ValueError, match='must be in sub-01'):
         parse_t1w(Path(path))

@@ -1,7 +1,5 @@
-import json
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pytest
 
 from bids_inpaint.bids.scan import parse_t1w
@@ -11,7 +9,6 @@ from bids_inpaint.bids.sidecars import (
     image_sidecar,
     lesion_mask_uri,
     source_uri,
-    write_json,
 )
 
 SCAN = parse_t1w(Path('/data/sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz'))
@@ -68,30 +65,5 @@ def test_template_image_refers_to_the_template():
 
 
 def test_other_space_is_named():
-    with pytest.raises(ValueError, match=r"space must be one of .*, is 'MNI'"):
+    with pytest.raises(ValueError, match=r"space .*'MNI'"):
         image_sidecar(SCAN, 'preproc', space='MNI', sources=[], skull_stripped=True, parameters={})
-
-
-def test_json_holds_what_python_has(tmp_path):
-    content = {
-        'path': Path('/data'),
-        'number': np.float32(0.5),
-        'count': np.int64(3),
-        'flag': np.bool_(True),
-        'undefined': float('nan'),
-        'list': (1, np.float64('inf')),
-        'table': {'a': {'b': None}},
-        'name': 'Manjón',
-    }
-    path = write_json(tmp_path / 'new' / 'a.json', content)
-    assert json.loads(path.read_text(encoding='utf-8')) == {
-        'path': '/data',
-        'number': 0.5,
-        'count': 3,
-        'flag': True,
-        'undefined': None,
-        'list': [1, None],
-        'table': {'a': {'b': None}},
-        'name': 'Manjón',
-    }
-    assert path.read_text(encoding='utf-8').endswith('}\n')

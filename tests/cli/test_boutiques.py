@@ -51,8 +51,9 @@ def test_types_are_those_that_the_parser_takes(descriptor):
         assert (one['type'] == 'Flag') == (action.nargs == 0)
         assert one.get('list', False) == (action.nargs == '+')
         if one['type'] == 'Number':
-            action.type('3')
-            if one['integer']:
+            valid = '0.3' if 'maximum' in one else '3'
+            action.type(valid)
+            if one['integer'] or 'maximum' in one:
                 with pytest.raises(argparse.ArgumentTypeError):
                     action.type('3.5')
             else:

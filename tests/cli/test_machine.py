@@ -3,7 +3,7 @@ import os
 import psutil
 import pytest
 
-from bids_inpaint.cli.machine import usable_cpus, usable_memory_gb
+from bids_inpaint.cli.process import usable_cpus, usable_memory_gb
 
 
 @pytest.fixture

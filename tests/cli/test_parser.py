@@ -1,4 +1,5 @@
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_defaults():
         'derivatives': [],
         'dilate_mask': 0,
         'lesion_map': True,
+        'lesion_map_from': None,
+        'lesion_probability': None,
         'lesion_threshold': None,
         'min_lesion_size': 10,
         'flip_averaging': False,
@@ -51,6 +54,17 @@ def test_defaults():
         'random_seed': 0,
         'verbosity': 0,
     }
+
+
+@pytest.mark.parametrize('place', range(4))
+def test_paths_must_be_text(tmp_path, capsys, place):
+    folder = tmp_path / os.fsdecode(b'caf\xe9')
+    folder.mkdir()
+    words = ['/data', '/out', 'participant', '--models', str(tmp_path), '-w', '/work']
+    words[[0, 1, 4, 6][place]] = str(folder)
+    with pytest.raises(SystemExit):
+        parse_arguments(words)
+    assert r'must be a path in UTF-8' in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -124,25 +138,25 @@ def test_lesion_map_can_be_left_out():
 @pytest.mark.parametrize(
     ('option', 'value', 'reason'),
     [
-        ('--participant-label', 'sub_01', 'a label must be letters and digits'),
-        ('--session-label', 'sub-01', 'a label must be letters and digits'),
-        ('--nprocs', '0', 'whole number of 1 or more'),
-        ('--nprocs', '1.5', 'whole number of 1 or more'),
-        ('--omp-nthreads', '-1', 'whole number of 1 or more'),
-        ('--random-seed', 'x', 'whole number of 0 or more'),
-        ('--mem', '0', 'number above 0'),
-        ('--mem', '4GB', 'number above 0'),
-        ('--mem', 'inf', 'number above 0'),
-        ('--lesion-threshold', 'nan', 'number above 0'),
-        ('--min-lesion-size', '-1', 'number of 0 or more'),
+        ('--participant-label', 'sub_01', "'sub_01'"),
+        ('--session-label', 'sub-01', "'sub-01'"),
+        ('--nprocs', '0', '1 or more'),
+        ('--nprocs', '1.5', '1 or more'),
+        ('--omp-nthreads', '-1', '1 or more'),
+        ('--random-seed', 'x', '0 or more'),
+        ('--mem', '0', 'above 0'),
+        ('--mem', '4GB', 'above 0'),
+        ('--mem', 'inf', 'above 0'),
+        ('--lesion-threshold', 'nan', 'above 0'),
+        ('--min-lesion-size', '-1', '0 or more'),
         ('--device', 'cuda', 'invalid choice'),
         ('--lesion-mask', 'on', 'invalid choice'),
-        ('--dilate-mask', '0.5', 'whole number of 0 or more'),
-        ('--derivatives', '/none', 'must be a folder, but there is none at /none'),
+        ('--dilate-mask', '0.5', '0 or more'),
+        ('--derivatives', '/none', '/none'),
         ('--output-spaces', 'MNI', 'invalid choice'),
-        ('--bids-filter-file', '/none.json', 'must be a file, but there is none at /none.json'),
-        ('--use-plugin', '/none.yml', 'must be a file, but there is none at /none.yml'),
-        ('--models', '/none', 'must be a folder, but there is none at /none'),
+        ('--bids-filter-file', '/none.json', '/none.json'),
+        ('--use-plugin', '/none.yml', '/none.yml'),
+        ('--models', '/none', '/none'),
         ('--participant', '01', 'unrecognized arguments'),
     ],
 )
@@ -171,3 +185,35 @@ def test_version(capsys):
 
 def test_every_option_has_help():
     assert all(action.help for action in build_parser()._actions)
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (('--lesion-threshold', '0.1', '--lesion-probability', '0.5'), '--lesion-probability'),
+        (
+            ('--lesion-map-from', 'probability', '--lesion-threshold', '0.1'),
+            '--lesion-probability',
+        ),
+        (
+            ('--lesion-map-from', 'difference', '--lesion-probability', '0.5'),
+            '--lesion-threshold',
+        ),
+        (('--lesion-probability', '1'), 'between 0 and 1'),
+        (('--lesion-probability', '0'), 'above 0'),
+        (('--lesion-map-from', 'both'), 'invalid choice'),
+    ],
+)
+def test_a_threshold_is_of_what_lesions_are_mapped_from(options, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(['raw', 'out', 'participant', *options])
+    assert ended.value.code == 2
+    message = ' '.join(capsys.readouterr().err.split()).rpartition('error: ')[2]
+    assert said in message
+
+
+def test_a_lesion_map_may_be_chosen():
+    chosen = ('--lesion_map_from=probability', '--lesion-probability', '0.7')
+    arguments = parse_arguments(['raw', 'out', 'participant', *chosen])
+    assert (arguments.lesion_map_from, arguments.lesion_probability) == ('probability', 0.7)
+    assert parse_arguments(['raw', 'out', 'participant', '--lesion-threshold', '2'])

@@ -11,9 +11,10 @@ import pytest
 from bids_inpaint.bids.dataset import write_dataset_files
 from bids_inpaint.bids.names import derivative_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
-from bids_inpaint.bids.sidecars import source_uri, write_json
+from bids_inpaint.bids.sidecars import source_uri
 from bids_inpaint.cli import serve, view
 from bids_inpaint.cli.serve import FolderServer
+from bids_inpaint.files import write_json
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from container_checks import CONFINED
-from waiting import PATIENCE_S
+from waiting import run_watched
 
 TESTS = Path(__file__).parents[1]
 PODMAN = shutil.which('podman')
@@ -30,14 +30,7 @@ def podman(tmp_path_factory) -> Callable[..., 'subprocess.CompletedProcess[str]'
     folder = tmp_path_factory.mktemp('podman')  # a file `oom` is left there of containers killed
 
     def run(*arguments: str) -> 'subprocess.CompletedProcess[str]':
-        return subprocess.run(
-            [str(PODMAN), *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_S,
-        )
+        return run_watched([str(PODMAN), *arguments], cwd=folder)
 
     return run
 

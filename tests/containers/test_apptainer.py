@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from container_checks import check_whole
-from waiting import PATIENCE_S
+from waiting import run_watched
 
 from bids_inpaint import __version__
 
@@ -33,15 +33,7 @@ def apptainer(*arguments: str, **options: object) -> 'subprocess.CompletedProces
     command = [str(shutil.which('apptainer')), *arguments]
     environ = {**os.environ, 'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE'}
     environ['TMPDIR'] = '/tmp'  # noqa: S108 - any user may write there
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environ,
-        timeout=PATIENCE_S,
-        **options,
-    )
+    return run_watched(command, env=environ, **options)
 
 
 @pytest.fixture

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from tiny_brains import SHAPE, WHITE, healthy_brain, tissue_maps, write_mask, write_scan
 
-from bids_inpaint.evaluation import cases, lesions, reconstruction, segmenters
+from bids_inpaint.evaluation import cases, lesions, segmenters
 from bids_inpaint.evaluation.cases import Case, Setup
 from bids_inpaint.evaluation.memory import Memory
+from bids_inpaint.evaluation.tables import reconstruction
 from bids_inpaint.image.template import Template
 from bids_inpaint.network import session
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import save_weights
-from bids_inpaint.training import assess, pipeline
+from bids_inpaint.training import data, thresholds
+from bids_inpaint.training.examples import simulate, ventricles
 
 
 @pytest.fixture
@@ -20,8 +22,18 @@ def small_template(monkeypatch):
     brain, grey, white = tissue_maps()
     probabilities = grey.astype(np.float32), white.astype(np.float32)
     template = Template(healthy_brain(), *probabilities, brain)
-    for module in (assess, cases, lesions, pipeline, reconstruction, segmenters, session):
+    for module in (
+        thresholds,
+        cases,
+        lesions,
+        simulate,
+        data,
+        reconstruction,
+        segmenters,
+        session,
+    ):
         monkeypatch.setattr(module, 'load_template', lambda: template)
+    monkeypatch.setattr(ventricles, '_near_ventricles', lambda: np.ones(SHAPE, bool))
     return template
 
 

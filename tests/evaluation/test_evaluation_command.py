@@ -4,27 +4,39 @@ import csv
 import logging
 import re
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import ants
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from tiny_brains import FLUID, GREY, SHAPE, WHITE, flat_brain, healthy_brain, tissue_maps
+from tiny_brains import (
+    FLUID,
+    GREY,
+    SHAPE,
+    WHITE,
+    flat_brain,
+    healthy_brain,
+    tissue_maps,
+    write_scan,
+)
 
 from bids_inpaint.evaluation import __main__ as command
-from bids_inpaint.evaluation import (
-    figure,
+from bids_inpaint.evaluation import figure, one_prediction, segmenters
+from bids_inpaint.evaluation.tables import (
+    TABLES,
+    generality,
     lesion_maps,
-    one_prediction,
     reconstruction,
     registration,
     segmentation,
-    segmenters,
     timing,
 )
 from bids_inpaint.image.ants_bridge import to_ants
 from bids_inpaint.image.template import AFFINE
+from bids_inpaint.image.thresholds import Prediction
+from bids_inpaint.network.card import read_card, write_card
 
 
 def _rows(path):
@@ -34,7 +46,7 @@ def _rows(path):
 
 def test_tables_are_named_by_their_letters(capsys):
     base = ['--brains', 'a', 'b', '--masks', 'm', '--out', 'o']
-    assert command._parse(base).only == list('abcdef')
+    assert command._parse(base).only == list('abcdefg')
     assert command._parse([*base, '--only', 'c, a']).only == ['c', 'a']
     with pytest.raises(SystemExit):
         command._parse([*base, '--only', 'a,x'])
@@ -211,6 +223,7 @@ def test_every_table_is_made_and_made_again_from_memory(
             'd_lesion_map_patients',
             'e_registration',
             'f_time_and_memory',
+            'g_generality',
         )
     ]
     _check_end_to_end(setup.out)
@@ -221,9 +234,7 @@ def test_every_table_is_made_and_made_again_from_memory(
     monkeypatch.setattr('bids_inpaint.evaluation.methods.inpaint_on_device', None)
     assert command.main([*arguments, '--only', 'a,b,c,d,e']) == 0
     assert {p.name: p.read_text() for p in setup.out.glob('[a-e]_*.tsv')} == before
-    assert {m.__name__.split('.')[-1] for m in (segmentation, lesion_maps)} <= set(
-        command.TABLES.values()
-    )
+    assert {m.__name__.split('.')[-1] for m in (segmentation, lesion_maps)} <= set(TABLES.values())
 
 
 def _check_end_to_end(out):
@@ -258,3 +269,40 @@ def _check_end_to_end(out):
     assert moved['inpainted']['inside_mm'] == moved['nothing']['inside_mm']
     (timed,) = _rows(out / 'f_time_and_memory.tsv')
     assert float(timed['first_s']) > 0
+
+
+def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_path, monkeypatch):
+    write_scan(tmp_path / 'others', 'sub-x1_ses-1', healthy_brain(7))
+    write_scan(tmp_path / 'others', 'sub-x1_ses-2', healthy_brain(8))
+
+    def fill(t1w, brain_mask, **_):
+        inpainted, probability = t1w.copy(), np.zeros_like(t1w)
+        inpainted[9:13, 10:13, 10:14] = WHITE
+        probability[9:13, 10:13, 10:14] = 0.9
+        return Prediction(inpainted * brain_mask, probability), {}
+
+    monkeypatch.setattr('bids_inpaint.evaluation.methods.inpaint_on_device', fill)
+    card = read_card(setup.models / 'blind')
+    told = replace(
+        card,
+        architecture=replace(card.architecture, lesion_output=True),
+        change_edge_threshold=0.5,
+        change_core_threshold=0.8,
+        lesion_threshold=0.5,
+    )
+    write_card(told, setup.models / 'blind')
+    (table,) = generality.make(replace(setup, unlike=(tmp_path / 'others',)))
+    others, patients = table.rows[:2], table.rows[2:]
+    assert [row['name'] for row in others] == ['sub-x1_ses-1', 'sub-x1_ses-2']
+    assert [row['name'] for row in patients] == ['mslesseg14_ses-1', 'openms26']
+    for row in table.rows:
+        assert row['probability_ml'] == pytest.approx(0.9 * 48 / 1000, rel=1e-4)
+        assert row['map_ml'] == 0.048
+        assert row['strong_ml'] <= row['changed_ml']
+    assert 'dice' not in others[0]
+    assert 'outside_ml' not in others[0]
+    for row in patients:
+        assert row['dice'] == 1
+        assert row['contrast_gone'] > 0.9
+        assert row['outside_ml'] == 0
+        assert row['strong_ml'] == 0.048

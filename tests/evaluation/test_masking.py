@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bids_inpaint.evaluation.masking import draw_mask_to_psnr, mask_to_psnr
 from bids_inpaint.image.metrics import psnr
 from bids_inpaint.network.inference import HIDDEN
-from bids_inpaint.training.pipeline import conceal
+from bids_inpaint.training.examples.simulate import conceal
 
 SHAPE = (30, 32, 34)
 T1W = np.random.default_rng(0).uniform(0.9, 1.5, SHAPE).astype(np.float32)

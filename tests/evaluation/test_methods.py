@@ -13,6 +13,7 @@ from bids_inpaint.evaluation.cases import (
 )
 from bids_inpaint.evaluation.memory import Memory
 from bids_inpaint.evaluation.methods import Network, all_methods, native_grid, there_and_back
+from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.network.card import read_card, write_card
 
 
@@ -39,13 +40,13 @@ def test_a_network_is_asked_once(make_network, tmp_path, monkeypatch):
 
     def inpaint(t1w, brain_mask, **_):
         calls.append(1)
-        return np.where(brain_mask, t1w + np.float32(0.5), t1w), {}
+        return Prediction(np.where(brain_mask, t1w + np.float32(0.5), t1w)), {}
 
     monkeypatch.setattr(methods, 'inpaint_on_device', inpaint)
     network = Network(make_network('blind'), Memory(tmp_path / 'work'), threads=1)
     t1w, mask = healthy_brain(), healthy_brain() > 0
     for _ in range(2):
-        inpainted = network.apply(t1w, mask)
+        inpainted = network.apply(t1w, mask).inpainted
         np.testing.assert_allclose(inpainted, np.where(mask, t1w + 0.5, t1w), atol=1e-6)
     assert len(calls) == 1
     network.apply(t1w * 2, mask)
@@ -54,7 +55,7 @@ def test_a_network_is_asked_once(make_network, tmp_path, monkeypatch):
 
 def test_filling_changes_nothing_outside_the_mask(make_network, tmp_path, monkeypatch):
     def fill(t1w, _, *, fill_mask, **__):
-        return np.where(fill_mask, np.float32(1), t1w), {}
+        return Prediction(np.where(fill_mask, np.float32(1), t1w)), {}
 
     monkeypatch.setattr(methods, 'inpaint_on_device', fill)
     network = Network(make_network('nonblind'), Memory(tmp_path / 'work'), threads=1)
@@ -71,7 +72,7 @@ def test_users_get_only_changes_above_the_thresholds(setup, monkeypatch):
     def inpaint(t1w, *_, **__):
         changed = t1w + np.float32(0.01)
         changed[10:12, 10:12, 10:12] += 0.4
-        return changed, {}
+        return Prediction(changed), {}
 
     monkeypatch.setattr(methods, 'inpaint_on_device', inpaint)
     network = Network(setup.models / 'blind', setup.memory, threads=1)
@@ -110,7 +111,7 @@ def test_a_patient_whom_the_network_has_learnt_from_validates_nothing(setup, mon
 def test_a_patient_needs_a_mask(setup):
     (mask,) = setup.masks.glob('sub-openms26/**/*mask.nii.gz')
     mask.unlink()
-    with pytest.raises(FileNotFoundError, match=r'sub-openms26.* needs an expert mask .*sub-open'):
+    with pytest.raises(FileNotFoundError, match=r'sub-openms26.* expert mask.* missing'):
         list(patient_cases(setup))
 
 

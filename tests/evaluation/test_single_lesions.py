@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from tiny_brains import GREY, SHAPE, WHITE, flat_brain
 
-from bids_inpaint.evaluation.inpainting import measure_lesions, patient_rows, pool_lesions
-from bids_inpaint.evaluation.lesions import (
-    DARKNESSES,
-    SIZES_MM3,
-    class_of,
-    find_lesions,
-    separate,
-)
+from bids_inpaint.evaluation.lesions import DARKNESSES, SIZES_MM3, class_of, find_lesions, separate
+from bids_inpaint.evaluation.tables.inpainting import measure_lesions, patient_rows, pool_lesions
 
 
 def _share(*boxes):

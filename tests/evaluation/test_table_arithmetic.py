@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 from tiny_brains import SHAPE, flat_brain
 
-from bids_inpaint.evaluation import inpainting, lesion_maps, reconstruction, registration
-from bids_inpaint.evaluation import segmentation as seg
 from bids_inpaint.evaluation.segmenters import GREY
-from bids_inpaint.evaluation.timing import plan
+from bids_inpaint.evaluation.tables import inpainting, lesion_maps, reconstruction, registration
+from bids_inpaint.evaluation.tables import segmentation as seg
+from bids_inpaint.evaluation.tables.timing import plan
 
 
 def test_reconstruction_measures_inside_the_mask():
@@ -132,18 +132,17 @@ def test_empty_maps_find_nothing_and_healthy_brains_have_nothing_to_find():
     assert healthy['false_ml'] == pytest.approx(0.008)
 
 
-def test_both_sources_count_alike_for_the_threshold():
-    chosen, rows = lesion_maps.choose_threshold(
+def test_both_sources_count_alike_at_each_threshold():
+    rows = lesion_maps.dice_by_threshold(
         {
             'simulated': {0.1: [0.5, 0.7, 0.6], 0.2: [0.6, 0.8, 0.7]},
             'patients': {0.1: [0.5], 0.2: [0.3]},
         }
     )
-    assert chosen == 0.1
     assert [row['dice'] for row in rows] == [pytest.approx(0.55), pytest.approx(0.5)]
-    assert lesion_maps.choose_threshold({'simulated': {}, 'patients': {}}) == (None, [])
-    only, _ = lesion_maps.choose_threshold({'simulated': {0.1: [0.5], 0.2: [0.6]}, 'patients': {}})
-    assert only == 0.2
+    assert lesion_maps.dice_by_threshold({'simulated': {}, 'patients': {}}) == []
+    (only,) = lesion_maps.dice_by_threshold({'simulated': {0.2: [0.6]}, 'patients': {}})
+    assert (only['threshold'], only['dice']) == (0.2, 0.6)
 
 
 def test_volume_correlation_needs_three_images():

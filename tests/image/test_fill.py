@@ -83,10 +83,25 @@ def test_nothing_but_the_mask_changes_and_noise_stays(placement):
     mask, affine, xfm = placement
     brain = np.zeros(STD.shape, bool)
     brain[5:, 3:, 4:] = True
-    _, share = fill_back(mask, affine, xfm, brain)
+    region, _ = fill_back(mask, affine, xfm, brain)
     rng = np.random.default_rng(0)
-    source, denoised, filled = rng.random((3, *mask.shape), dtype=np.float32)
-    change, changed = change_to_fill(filled, share, denoised, mask)
+    source, denoised = rng.random((2, *mask.shape), dtype=np.float32)
+    inpainted, scale = rng.random((2, *STD.shape), dtype=np.float32) + np.float32(1)
+    grid = Grid(mask.shape, affine)
+    change, changed, difference = change_to_fill(
+        Volume(inpainted, STD.affine),
+        region.astype(np.float32),
+        scale,
+        denoised,
+        mask,
+        onto=grid,
+        std2anat_xfm=inverse(xfm),
+    )
+    filled, unit = (
+        resample(Volume(data, STD.affine), grid, inverse(xfm))
+        for data in (inpainted * scale, scale)
+    )
+    np.testing.assert_allclose(difference[changed] * unit[changed], change[changed], atol=1e-5)
     assert not change[~changed].any()
     assert not changed[~mask].any()
     expected = filled + (source - denoised)

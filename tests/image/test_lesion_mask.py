@@ -10,7 +10,8 @@ from scipy import ndimage
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image import lesion_mask
 from bids_inpaint.image.lesion_mask import dilate, read_lesion_mask
-from bids_inpaint.image.source import conform, read_source
+from bids_inpaint.image.native import conform
+from bids_inpaint.image.source import read_source
 
 
 @pytest.fixture
@@ -115,7 +116,8 @@ def test_labels_and_probabilities_become_a_mask_with_a_note(write, t1w):
     for path in (write(labels), write(255 * data), write(ramp, dtype='f4')):
         found = read_lesion_mask(path, t1w)
         np.testing.assert_array_equal(found.data, plain)
-        assert found.notes == ['not only 0 and 1: lesion is what exceeds 0.5']
+        (note,) = found.notes
+        assert '0.5' in note
 
 
 def test_scaled_integers_are_what_they_mean(write, t1w):
@@ -130,13 +132,15 @@ def test_what_is_not_a_number_is_no_lesion(write, t1w):
     data[0, 0, 0] = np.inf
     found = read_lesion_mask(write(data, dtype='f4'), t1w)
     assert found.data.sum() == 24
-    assert found.notes == [f'{5 * 68 * 58} voxels are not finite numbers: taken for no lesion']
+    (note,) = found.notes
+    assert f'{5 * 68 * 58} voxels are not finite' in note
 
 
 def test_an_empty_mask_is_one_and_told(write, t1w):
     found = read_lesion_mask(write(np.zeros(t1w.shape)), t1w)
     assert not found.data.any()
-    assert found.notes == ['the mask is empty: the image stays as it is']
+    (note,) = found.notes
+    assert 'mask is empty' in note
 
 
 def test_negative_values_are_refused(write, t1w):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from head_phantoms import ORIENTATIONS, known_xfm, native_grid
+from scipy import ndimage
 
 from bids_inpaint.image.resample import Grid, resample
 from bids_inpaint.image.volume import Volume
@@ -53,3 +54,44 @@ def test_the_same_grid_gives_the_same_voxels():
     data = np.random.default_rng(0).random(TARGET.shape, dtype=np.float32)
     found = resample(Volume(data, TARGET.affine), TARGET, np.eye(4))
     np.testing.assert_allclose(found, data, atol=1e-6)
+
+
+def test_only_what_is_reached_is_computed(monkeypatch):
+    asked = []
+    transform = ndimage.affine_transform
+
+    def note(data, *rest, output_shape, **more):
+        asked.append(output_shape)
+        return transform(data, *rest, output_shape=output_shape, **more)
+
+    rng = np.random.default_rng(0)
+    data = np.zeros((30, 28, 26), np.float32)
+    data[8:12, 9:14, 10:15] = rng.random((4, 5, 5)) + 0.1
+    moving, xfm = Volume(data, np.diag([2.0, 2, 2, 1])), known_xfm(shift_mm=(3, -2, 1))
+    onto = Grid((70, 66, 60), np.diag([1.0, 1, 1, 1]))
+    voxels = np.linalg.inv(moving.affine) @ np.linalg.inv(xfm) @ onto.affine
+    monkeypatch.setattr(ndimage, 'affine_transform', note)
+    for order, part in ((0, 0.1), (1, 0.1), (3, 0.99)):
+        whole = transform(
+            data, voxels[:3, :3], offset=voxels[:3, 3], output_shape=onto.shape, order=order,
+            mode='constant' if order == 0 else 'grid-constant',
+        )  # fmt: skip
+        found = resample(moving, onto, xfm, order=order)
+        assert found.any()
+        np.testing.assert_allclose(found, whole, atol=1e-6)
+        assert np.prod(asked[-1]) < part * np.prod(onto.shape)
+
+
+def test_a_box_is_computed_and_the_rest_is_zero():
+    data = np.random.default_rng(0).random(TARGET.shape, dtype=np.float32)
+    moving, box = Volume(data, TARGET.affine), np.s_[3:9, 2:5, 7:20]
+    whole = resample(moving, TARGET, known_xfm(shift_mm=(1, 2, 3)), order=3)
+    found = resample(moving, TARGET, known_xfm(shift_mm=(1, 2, 3)), order=3, within=box)
+    np.testing.assert_allclose(found[box], whole[box], atol=1e-6)
+    found[box] = 0
+    assert not found.any()
+
+
+def test_nothing_gives_nothing():
+    empty = Volume(np.zeros((5, 5, 5), np.float32), np.eye(4))
+    assert not resample(empty, TARGET, np.eye(4)).any()

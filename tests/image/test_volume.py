@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from source_images import ORIENTATIONS, make_affine
 
-from bids_inpaint.image.volume import Volume, load, save
+from bids_inpaint.image.volume import Volume, box_around, load, save, volume_mm3
 
 
 @pytest.mark.parametrize('orientation', ORIENTATIONS)
@@ -25,3 +25,17 @@ def test_a_mask_is_loaded_as_numbers(tmp_path):
     found = load(save(Volume(mask.astype(np.uint8), np.eye(4)), tmp_path / 'mask.nii'))
     assert found.data.dtype == np.float32
     np.testing.assert_array_equal(found.data, mask)
+
+
+def test_box_is_the_smallest_with_its_margin_within_the_volume():
+    mask = np.zeros((10, 12, 14), bool)
+    mask[1, 5, 7] = mask[4, 6, 12] = True
+    assert box_around(mask, margin=2) == (slice(0, 7), slice(3, 9), slice(5, 14))
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS)
+def test_volume_is_in_mm3(orientation):
+    mask = np.zeros((5, 6, 7), bool)
+    mask[1:3, 2:5, 3:7] = True
+    affine = make_affine(orientation, mask.shape, (1.0, 2.0, 3.0))
+    assert volume_mm3(mask, affine) == pytest.approx(144)

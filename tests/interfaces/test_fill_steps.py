@@ -6,14 +6,16 @@ import pytest
 import tiny_app
 from image_grids import GRIDS, grid_of
 
+from bids_inpaint.files import sha256
 from bids_inpaint.image import template
-from bids_inpaint.image.ants_bridge import write_itk_affine
+from bids_inpaint.image.ants_bridge import write_xfm
+from bids_inpaint.image.native import conform
 from bids_inpaint.image.resample import Grid
-from bids_inpaint.image.source import conform, read_source
+from bids_inpaint.image.source import read_source
 from bids_inpaint.image.volume import Volume, load, save
-from bids_inpaint.interfaces.change import Composite
-from bids_inpaint.interfaces.fill import AddFill, FillRegion
-from bids_inpaint.interfaces.preprocess import Conform
+from bids_inpaint.interfaces.base import INTENSITY_STEP
+from bids_inpaint.interfaces.inpaint import AddFill, Composite
+from bids_inpaint.interfaces.preprocess import Conform, FillRegion
 
 STD_PLACES = tiny_app.places(Grid(tiny_app.SHAPE, tiny_app.AFFINE))
 MEAN = 250.0
@@ -27,7 +29,7 @@ def coarse_grid(monkeypatch):
 
 @pytest.fixture
 def xfm_file(tmp_path):
-    return str(write_itk_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tmp_path / 'xfm.txt'))
+    return str(write_xfm(tiny_app.anat2std_xfm(), tmp_path / 'xfm.txt'))
 
 
 def in_template(folder, name, data):
@@ -64,7 +66,7 @@ def test_a_mask_is_filled_wholly_and_nothing_else(tmp_path, xfm_file, name, dtyp
     conformed = run(
         Conform(in_file=str(t1w), lesion_mask=str(mask_file), lesion_mask_uri='bids:x'), tmp_path
     )
-    assert conformed.facts['lesion_mask'] == 'bids:x'
+    assert conformed.facts.lesion_mask == 'bids:x'
     region = run(
         FillRegion(in_file=conformed.lesion_mask, anat2std_xfm=xfm_file, dilate_vox=voxels),
         tmp_path,
@@ -76,6 +78,7 @@ def test_a_mask_is_filled_wholly_and_nothing_else(tmp_path, xfm_file, name, dtyp
     out = run(
         AddFill(
             in_file=str(t1w),
+            source_sha256=sha256(t1w),
             denoised=conformed.out_file,
             lesion_mask=conformed.lesion_mask,
             fill_mask=region.fill_mask_native,
@@ -106,8 +109,8 @@ def test_a_mask_is_filled_wholly_and_nothing_else(tmp_path, xfm_file, name, dtyp
     assert not difference[~changed].any()
     lesions = np.asarray(nb.load(out.lesion_mask_native).dataobj) == 1
     np.testing.assert_array_equal(lesions, mask)
-    assert out.facts['unfilled_mm3'] == 0
-    assert region.facts['volume_mm3'] == pytest.approx(
+    assert out.facts.unfilled_mm3 == 0
+    assert region.facts.volume_mm3 == pytest.approx(
         changed.sum() * abs(np.linalg.det(grid.affine))
     )
 
@@ -122,6 +125,7 @@ def test_noise_stays_in_what_is_filled(tmp_path, xfm_file):
     out = run(
         AddFill(
             in_file=str(t1w),
+            source_sha256=sha256(t1w),
             denoised=str(save(denoised, tmp_path / 'denoised.nii')),
             lesion_mask=mask_file,
             fill_mask=mask_file,
@@ -149,6 +153,7 @@ def test_filled_lesions_come_to_the_template(tmp_path, xfm_file):
     left = in_template(tmp_path, 'left', STD_PLACES[..., 0] < tiny_app.LESION_MM[0])
     node = AddFill(
         in_file=str(t1w),
+        source_sha256=sha256(t1w),
         denoised=str(save(head, tmp_path / 'head.nii')),
         lesion_mask=mask_file,
         fill_mask=mask_file,
@@ -169,17 +174,17 @@ def test_filled_lesions_come_to_the_template(tmp_path, xfm_file):
     assert places[:, 0].max() <= tiny_app.LESION_MM[0] + 2
     kept = np.asarray(nb.load(out.lesion_mask_native).dataobj).sum()
     assert 0.2 * mask.sum() < kept < 0.6 * mask.sum()
-    assert out.facts['unfilled_mm3'] == pytest.approx(64 * (mask.sum() - kept))
+    assert out.facts.unfilled_mm3 == pytest.approx(64 * (mask.sum() - kept))
 
 
 def test_composite_takes_the_mask_and_no_threshold(tmp_path, monkeypatch):
-    monkeypatch.setattr('bids_inpaint.interfaces.change.load_template', tiny_app.coarse_template)
+    monkeypatch.setattr('bids_inpaint.interfaces.inpaint.load_template', tiny_app.coarse_template)
     monkeypatch.setattr('bids_inpaint.image.template.AFFINE', tiny_app.AFFINE)
     rng = np.random.default_rng(0)
     given = rng.random(tiny_app.SHAPE, dtype=np.float32)
     predicted = given + rng.uniform(-1, 1, tiny_app.SHAPE).astype(np.float32)
     brain, fill = tiny_app.radius(STD_PLACES) < 1, rng.random(tiny_app.SHAPE) > 0.9
-    names = {'in_file': predicted, 't1w_norm': given, 'brain_mask': brain, 'fill_mask': fill}
+    names = {'in_file': predicted, 'preproc': given, 'brain_mask': brain, 'fill_mask': fill}
     files = {name: in_template(tmp_path, name, data) for name, data in names.items()}
     field = in_template(tmp_path, 'field', np.ones(tiny_app.SHAPE))
     out = run(
@@ -190,8 +195,8 @@ def test_composite_takes_the_mask_and_no_threshold(tmp_path, monkeypatch):
     )
     inpainted = load(out.out_file).data
     filled = brain & fill
-    np.testing.assert_allclose(inpainted[filled], predicted[filled], atol=1e-6)
-    np.testing.assert_array_equal(inpainted[~filled], given[~filled])
+    expected = np.where(filled, predicted, given)
+    np.testing.assert_allclose(inpainted, expected, atol=INTENSITY_STEP / 2 + 1e-6)
     np.testing.assert_array_equal(load(out.weights).data, filled)
-    assert out.facts['within'] == 'lesion mask'
-    assert 'edge_threshold' not in out.facts
+    assert out.facts.within == 'lesion mask'
+    assert out.facts.edge_threshold is None

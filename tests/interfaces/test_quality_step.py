@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import nibabel as nb
 import numpy as np
 import pytest
@@ -5,32 +7,44 @@ import tiny_app
 from image_grids import GRIDS, grid_of
 
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import sha256
 from bids_inpaint.image import template
-from bids_inpaint.image.ants_bridge import write_itk_affine
+from bids_inpaint.image.ants_bridge import write_xfm
+from bids_inpaint.interfaces.base import Facts
 from bids_inpaint.interfaces.quality import Gate, MeasureQuality, summarise
 
-FACTS = [
-    {'step': 'register', 'similarity': 0.8, 'strategy': 'search', 'determinant': 1.2,
-     'coverage': 0.9, 'skull_stripped': True, 'problems': []},
-    {'step': 'brain_mask', 'volume_ml': 1500.0},
-    {'step': 'normalise', 'brain_mean': 250.0},
-    {'step': 'inpaint', 'model': 'x', 'device': 'cpu'},
-    {'step': 'composite', 'edge_threshold': 0.1},
-]  # fmt: skip
+FACTS = (
+    Facts(step='conform'),
+    Facts(
+        step='register',
+        similarity=0.8,
+        strategy='search',
+        determinant=1.2,
+        coverage=0.9,
+        skull_stripped=True,
+    ),
+    Facts(step='brain_mask', volume_ml=1500.0),
+    Facts(step='normalise', brain_mean=250.0),
+    Facts(step='inpaint', model='x', device='cpu'),
+    Facts(step='composite', edge_threshold=0.1),
+)
 
 
-def facts(*problems):
-    made = [{**fact, 'seconds': 1.25, 'peak_memory_mb': 100.0 + i} for i, fact in enumerate(FACTS)]
-    made[0]['problems'] = list(problems)
-    return made
+def facts(*problems, **composite):
+    made = [replace(fact, seconds=1.25, peak_memory_mb=100.0 + i) for i, fact in enumerate(FACTS)]
+    made[1] = replace(made[1], problems=list(problems))
+    return [*made[:-1], replace(made[-1], **composite)]
 
 
 def test_summary_is_flat_and_adds_up():
     found = summarise(facts())
-    assert found['seconds'] == 6.2
-    assert found['peak_memory_mb'] == 104.0
+    assert found['seconds'] == 7.5
+    assert found['peak_memory_mb'] == 105.0
     assert found['skull_stripped'] == 'true'
     assert all(isinstance(value, str | int | float) for value in found.values())
+    assert 'lesion_map_from' not in found
+    mapped = summarise(facts(lesion_map_from='probability'))
+    assert mapped['lesion_map_from'] == 'probability'
     assert (found['registration_similarity'], found['affine_determinant']) == (0.8, 1.2)
 
 
@@ -58,10 +72,9 @@ def measure(tmp_path, monkeypatch):
             del files['lesion_mask']
         files['inpainted'] = str(tmp_path / 'inpainted.nii')
         nb.Nifti1Image(data.astype('f4'), img.affine, img.header).to_filename(files['inpainted'])
-        steps = facts(*problems)
-        if asked is not None:
-            steps[-1]['ventricle_change'] = asked
-        xfm = write_itk_affine(np.linalg.inv(tiny_app.anat2std_xfm()), tmp_path / 'xfm.txt')
+        steps = facts(*problems, ventricle_change=asked)
+        steps[0] = replace(steps[0], source_sha256=sha256(source))
+        xfm = write_xfm(tiny_app.anat2std_xfm(), tmp_path / 'xfm.txt')
         node = MeasureQuality(source_file=str(source), anat2std_xfm=str(xfm), facts=steps, **files)
         volume = changed.sum() * abs(np.linalg.det(img.affine))
         return node.run(cwd=str(tmp_path)).outputs.numbers, volume
@@ -84,11 +97,12 @@ def test_numbers_of_a_change(measure, name):
 def test_the_control_goes_to_the_template(measure, monkeypatch):
     used = []
 
-    def note(t1w, xfm):
+    def note(t1w, xfm, mask):
+        assert mask.shape == t1w.data.shape
         used.append(xfm)
-        return t1w.data
+        return 0.99
 
-    monkeypatch.setattr('bids_inpaint.interfaces.quality.there_and_back', note)
+    monkeypatch.setattr('bids_inpaint.interfaces.quality.control_correlation', note)
     measure('RAS')
     np.testing.assert_allclose(used[0], tiny_app.anat2std_xfm(), atol=1e-6)
 
@@ -101,22 +115,17 @@ def test_a_change_outside_the_mask_and_a_bad_registration_are_told(measure):
     assert 'lesion_count' not in numbers
 
 
-@pytest.mark.parametrize(('change', 'said'), [(0.005, 'none'), (0.3, 'lesion, by 0.300 of the')])
+@pytest.mark.parametrize(('change', 'said'), [(0.005, 'none'), (0.3, 'lesion, by 0.300 of mean')])
 def test_a_change_in_the_ventricles_is_told(measure, change, said):
     numbers, _ = measure('RAS', asked=change)
     assert numbers['ventricle_change'] == pytest.approx(change, rel=1e-4)
     assert said in numbers['problems']
 
 
-MASK_FACTS = [
-    {'step': 'conform', 'lesion_mask': 'bids:x', 'lesion_mask_mm3': 100.0,
-     'lesion_mask_notes': ['a', 'b']},
-    {'step': 'add_fill', 'unfilled_mm3': 9.0},
-]  # fmt: skip
-
-
 def test_a_given_mask_is_summarised(measure):
-    steps = [*facts(), *({**fact, 'seconds': 1, 'peak_memory_mb': 1} for fact in MASK_FACTS)]
+    notes = {'lesion_mask': 'bids:x', 'lesion_mask_mm3': 100.0, 'lesion_mask_notes': ['a', 'b']}
+    first, *others = facts()
+    steps = [replace(first, **notes), *others, Facts(step='add_fill', unfilled_mm3=9.0)]
     found = summarise(steps)
     assert found['lesion_mask'] == 'bids:x'
     assert found['lesion_mask_volume_mm3'] == 100

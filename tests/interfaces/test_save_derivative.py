@@ -5,13 +5,13 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from bids_inpaint.bids.compression import copy_bytes
 from bids_inpaint.bids.names import KINDS, derivative_path, sidecar_path
 from bids_inpaint.bids.scan import parse_t1w
-from bids_inpaint.interfaces.bids import SaveDerivative, SaveQuality
+from bids_inpaint.interfaces.base import Facts
+from bids_inpaint.interfaces.derivatives import SaveDerivative, SaveQuality
 
 SOURCE = 'sub-01/ses-a/anat/sub-01_ses-a_run-1_T1w.nii.gz'
-FACTS = [{'step': 'conform', 'seconds': 1.5, 'value': float('nan')}]
+FACTS = [Facts(step='conform', seconds=1.5, similarity=float('nan'))]
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_an_image_is_saved_bit_by_bit_with_its_sidecar(tmp_path, scan, image, ki
         assert sidecar['Description']
         reference = f'bids:raw:{SOURCE}' if space == 'T1w' else 'https://doi.org/'
         assert sidecar['SpatialReference'].startswith(reference)
-        assert sidecar['Steps'] == [{'step': 'conform', 'seconds': 1.5, 'value': None}]
+        assert sidecar['Steps'] == [
+            {'step': 'conform', 'similarity': None, 'seconds': 1.5, 'peak_memory_mb': 0.0}
+        ]
 
 
 def test_a_transform_is_saved_as_it_is(tmp_path, scan):
@@ -77,14 +79,6 @@ def test_further_fields_are_in_the_sidecar(tmp_path, scan, image):
     assert content['SkullStripped'] is False
 
 
-def test_equal_images_are_equal_files(tmp_path, image):
-    copy_bytes(image, tmp_path / 'a.nii.gz')
-    copy_bytes(image, tmp_path / 'b.nii.gz')
-    content = (tmp_path / 'a.nii.gz').read_bytes()
-    assert content == (tmp_path / 'b.nii.gz').read_bytes()
-    assert content[4:8] == bytes(4)  # the time, which gzip notes in whole seconds
-
-
 def test_a_copy_that_fails_leaves_what_was_there(tmp_path, scan, image, monkeypatch):
     before = save(scan, image, tmp_path, kind='inpainted')
     with open(before, 'rb') as stream:  # noqa: PTH123
@@ -94,7 +88,7 @@ def test_a_copy_that_fails_leaves_what_was_there(tmp_path, scan, image, monkeypa
         target.write_bytes(b'half')
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('bids_inpaint.interfaces.bids.copy_bytes', half)
+    monkeypatch.setattr('bids_inpaint.interfaces.derivatives.copy_image', half)
     with pytest.raises(OSError, match='No space left'):
         save(scan, image, tmp_path, kind='inpainted')
     with open(before, 'rb') as stream:  # noqa: PTH123
@@ -122,3 +116,19 @@ def test_quality_is_saved_as_numbers(tmp_path, scan):
     with open(node.run().outputs.out_file) as stream:  # noqa: PTH123
         found = json.load(stream)
     assert found == {'lesion_count': 3, 'outside_correlation': None, 'model': 'x'}
+
+
+def test_the_qc_file_goes_when_another_result_is_saved_and_stays_for_the_same(
+    tmp_path, scan, image
+):
+    quality = tmp_path / 'out' / derivative_path(scan, 'qc')
+    save(scan, image, tmp_path, kind='inpainted')
+    quality.touch()
+    save(scan, image, tmp_path, kind='inpainted')
+    assert quality.exists()
+    save(scan, image, tmp_path, kind='difference')
+    assert not quality.exists()
+    quality.touch()
+    nb.Nifti1Image(np.ones((5, 6, 7), 'i2'), np.eye(4)).to_filename(image)
+    save(scan, image, tmp_path, kind='inpainted')
+    assert not quality.exists()

@@ -44,7 +44,7 @@ def _brain(shape, seed=0):
     window=st.sampled_from([4, 8, 16]),
     seed=st.integers(0, 99),
 )
-def test_windows_hold_all_of_the_brain_and_overlap_by_half(shape, window, seed):
+def test_windows_hold_all_of_the_brain_and_overlap(shape, window, seed):
     mask = _brain(shape, seed)
     seen = np.zeros(shape, int)
     starts = [set(), set(), set()]
@@ -56,12 +56,12 @@ def test_windows_hold_all_of_the_brain_and_overlap_by_half(shape, window, seed):
             found.add(part.start)
     assert seen[mask].all()
     for found in starts:
-        assert (np.diff(sorted(found)) <= window // 2 + 1).all()
+        assert (np.diff(sorted(found)) <= 0.6 * window + 1).all()
 
 
-def test_a_brain_of_the_template_takes_27_windows():
+def test_a_brain_of_the_template_takes_18_windows():
     mask = load_template().brain_mask
-    assert len(list(plan_windows(mask, UNetConfig().window_vox))) == 27
+    assert len(list(plan_windows(mask, UNetConfig().window_vox))) == 18
 
 
 def test_windows_without_brain_are_left_out():
@@ -74,7 +74,9 @@ def test_windows_without_brain_are_left_out():
 @given(shape=st.tuples(*[st.integers(5, 21)] * 3), flip=st.booleans())
 def test_a_network_that_changes_nothing_gives_the_volume_back(shape, flip):
     t1w = np.random.default_rng(1).random(shape, dtype=np.float32)
-    out = inpaint(build_unet(TINY), t1w, _brain(shape), window_vox=8, flip_averaging=flip)
+    out = inpaint(
+        build_unet(TINY), t1w, _brain(shape), window_vox=8, flip_averaging=flip
+    ).inpainted
     assert out.dtype == np.float32
     np.testing.assert_array_equal(out, t1w)
 
@@ -84,7 +86,7 @@ def test_what_all_windows_agree_on_is_taken():
     network.get_layer('full_resolution').bias.assign([0.25])
     t1w = np.random.default_rng(1).random((21, 10, 17), dtype=np.float32)
     mask = _brain(t1w.shape)
-    out = inpaint(network, t1w, mask, window_vox=8)
+    out = inpaint(network, t1w, mask, window_vox=8).inpainted
     np.testing.assert_allclose(out, np.where(mask, t1w + 0.25, t1w), atol=1e-6)
 
 
@@ -93,11 +95,12 @@ def test_nothing_outside_the_brain_changes_or_matters():
     t1w = np.random.default_rng(1).random((12, 14, 16), dtype=np.float32)
     mask = np.zeros(t1w.shape, bool)
     mask[3:9, 4:10, 5:12] = True
-    out = inpaint(network, t1w, mask, window_vox=8)
+    out = inpaint(network, t1w, mask, window_vox=8).inpainted
     np.testing.assert_array_equal(out[~mask], t1w[~mask])
     assert np.abs(out - t1w)[mask].max() > 0.01
     other = np.where(mask, t1w, 7).astype(np.float32)
-    np.testing.assert_array_equal(inpaint(network, other, mask, window_vox=8)[mask], out[mask])
+    again = inpaint(network, other, mask, window_vox=8).inpainted
+    np.testing.assert_array_equal(again[mask], out[mask])
 
 
 def test_a_prediction_that_is_not_finite_is_an_error():
@@ -112,8 +115,9 @@ def test_flip_averaging_knows_no_left_and_right():
     network = build_unet(DIRECT)
     t1w = np.random.default_rng(1).random((16, 12, 20), dtype=np.float32)
     mask = np.ones(t1w.shape, bool)
-    out = inpaint(network, t1w, mask, window_vox=8, flip_averaging=True)
-    mirrored = inpaint(network, t1w[::-1], mask, window_vox=8, flip_averaging=True)[::-1]
+    out = inpaint(network, t1w, mask, window_vox=8, flip_averaging=True).inpainted
+    mirrored = inpaint(network, t1w[::-1], mask, window_vox=8, flip_averaging=True)
+    mirrored = mirrored.inpainted[::-1]
     np.testing.assert_allclose(mirrored, out, atol=1e-5)
 
 

@@ -11,6 +11,26 @@ from bids_inpaint.network.weights import save_weights
 
 
 @pytest.mark.slow
+def test_the_probability_follows_the_curve_of_the_card(tmp_path):
+    architecture = UNetConfig(
+        filters=1, levels=2, reconstruction_filters=1, window_vox=16, lesion_output=True
+    )
+    network = build_unet(architecture)
+    logit = np.log(0.2 / 0.8)
+    network.get_layer('lesion_subvolumes').bias.assign(np.full(8, logit, np.float32))
+    t1w = np.ones((16, 16, 16), np.float32)
+    for curve, expected in (((), 0.2), (((0.0, 0.0), (0.1, 0.3), (1.0, 1.0)), 0.3 + 0.7 / 9)):
+        card = {'name': 'blind', 'architecture': architecture, 'probability_curve': curve}
+        save_weights(network, tmp_path, card)
+        said, facts = inpaint_on_device(
+            t1w, t1w > 0, model=tmp_path, device='cpu', num_threads=1, flip_averaging=False
+        )
+        np.testing.assert_array_equal(said.inpainted, t1w)
+        np.testing.assert_allclose(said.probability, expected, atol=1e-3)
+        assert facts['probability_curve'] == curve
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('white', [1.2, 1.4])
 def test_a_mask_is_filled_as_brightly_as_the_white_matter_outside_it(tmp_path, white):
     architecture = UNetConfig(
@@ -26,7 +46,7 @@ def test_a_mask_is_filled_as_brightly_as_the_white_matter_outside_it(tmp_path, w
     lesions[60:70, 90:100, 90:100] = True
     lesions &= template.white_matter > 0.9
     lesioned = np.where(lesions, np.float32(0.5), t1w)
-    filled, facts = inpaint_on_device(
+    said, facts = inpaint_on_device(
         lesioned,
         brain,
         model=tmp_path,
@@ -36,6 +56,9 @@ def test_a_mask_is_filled_as_brightly_as_the_white_matter_outside_it(tmp_path, w
         fill_mask=lesions,
     )
     assert facts['model'] == 'nonblind'
+    assert 'probability_curve' not in facts
+    assert said.probability is None
+    filled = said.inpainted
     assert lesions.sum() > 100
     np.testing.assert_array_equal(filled[~lesions], t1w[~lesions])
     # New weights change nothing: what is left is what hidden voxels start from.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import sha256
 from bids_inpaint.network.card import CARD_FILE, WEIGHTS_FILE, models_folder, read_card
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.unet import build_unet
@@ -60,7 +61,7 @@ def test_weights_hold_numbers_only(folder):
 def test_weights_of_another_network_are_refused(folder):
     with (folder / WEIGHTS_FILE).open('ab') as stream:
         stream.write(b'x')
-    with pytest.raises(BidsInpaintError, match=r'weights\.npz.*sha256 should be'):
+    with pytest.raises(BidsInpaintError, match=r'weights\.npz.*sha256'):
         read_card(folder)
 
 
@@ -71,10 +72,46 @@ def test_missing_file_is_named(folder, name):
         read_card(folder)
 
 
+@pytest.mark.parametrize(
+    'changed',
+    [
+        {'change_core_threshold': 'high'},
+        {'lesion_threshold': None},
+        {'architecture': {'levels': 1000}},
+        {'architecture': {'filters': 2.5}},
+        {'architecture': 3},
+        {'training': []},
+        {'name': 3},
+    ],
+    ids=str,
+)
+def test_a_card_with_values_of_other_types_is_refused(folder, changed):
+    fields = json.loads((folder / CARD_FILE).read_text())
+    (folder / CARD_FILE).write_text(json.dumps(fields | changed))
+    with pytest.raises(BidsInpaintError, match=r'card\.json is not a valid card'):
+        read_card(folder)
+
+
+def test_weights_that_are_none_are_refused_though_the_card_is_theirs(folder):
+    fields = json.loads((folder / CARD_FILE).read_text())
+    whole = (folder / WEIGHTS_FILE).read_bytes()
+    with np.load(folder / WEIGHTS_FILE) as arrays:
+        stored = dict(arrays)
+    for content in (whole[:500], b'weights', stored | {next(iter(stored)): np.zeros(3)}, {}):
+        if isinstance(content, bytes):
+            (folder / WEIGHTS_FILE).write_bytes(content)
+        else:
+            np.savez(folder / WEIGHTS_FILE, **content)
+        fields['sha256'] = sha256(folder / WEIGHTS_FILE)
+        (folder / CARD_FILE).write_text(json.dumps(fields))
+        with pytest.raises(BidsInpaintError, match=r'weights\.npz must hold an array'):
+            load_weights(folder)
+
+
 @pytest.mark.parametrize('text', ['{', '[]', '{}', '{"architecture": {"depth": 3}}'])
 def test_a_card_that_is_none_is_refused(folder, text):
     (folder / CARD_FILE).write_text(text)
-    with pytest.raises(BidsInpaintError, match='is not the card of a network'):
+    with pytest.raises(BidsInpaintError, match=r'card\.json'):
         read_card(folder)
 
 

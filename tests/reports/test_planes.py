@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 from image_grids import GRIDS, grid_of
+from nibabel.affines import from_matvec
 
-from bids_inpaint.reports.planes import Cut, aspect, box_around, choose_cuts, position_mm, take
+from bids_inpaint.image.resample import Grid, resample
+from bids_inpaint.image.volume import Volume
+from bids_inpaint.reports.planes import (
+    Cut,
+    box_around,
+    choose_cuts,
+    position_mm,
+    resample_planes,
+    take,
+)
 
 SHAPE = (20, 24, 28)
 
@@ -57,11 +67,6 @@ def test_box_holds_the_mask_with_a_margin_in_mm(brain):
     assert box == (slice(0, 20), slice(4, 21), slice(4, 26))
 
 
-def test_pixels_keep_their_proportions():
-    affine = np.diag([1.0, 2, 6, 1])
-    assert [aspect(affine, axis) for axis in range(3)] == [3, 6, 2]
-
-
 @pytest.mark.parametrize('name', GRIDS)
 def test_position_is_that_of_the_middle_of_the_plane(name):
     shape, affine = grid_of(name)
@@ -70,3 +75,19 @@ def test_position_is_that_of_the_middle_of_the_plane(name):
         middle[axis] = 1
         expected = (affine @ [*middle, 1])[axis]
         assert position_mm(affine, Cut(axis, 1), shape) == pytest.approx(expected)
+
+
+def test_planes_alone_are_resampled_to_what_the_volume_would_be():
+    rng = np.random.default_rng(0)
+    moving = Volume(rng.random((12, 14, 10), np.float32), np.diag([2.0, 2, 3, 1]))
+    onto = Grid((20, 22, 18), from_matvec(np.diag([1.2, 1.1, 1.4]), [1, 2, -1]))
+    xfm = from_matvec(np.linalg.qr(rng.normal(size=(3, 3)))[0], [3, 1, 8])
+    rows = [[Cut(0, 9), Cut(0, 12)], [Cut(1, 10)], [Cut(2, 4), Cut(2, 17)]]
+    moved = resample_planes(moving, onto, xfm, rows)
+    whole = resample(moving, onto, xfm)
+    drawn = np.zeros(onto.shape, bool)
+    for cut in (cut for row in rows for cut in row):
+        drawn[(slice(None),) * cut.axis + (cut.voxel,)] = True
+    np.testing.assert_allclose(moved[drawn], whole[drawn], atol=1e-5)
+    assert whole[drawn].any()
+    assert not moved[~drawn].any()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_inpaint.image.quality import change_problems
+from bids_inpaint.qc import NUMBERS, problems
 from bids_inpaint.reports.quality import quality_rows, sentences
 
 GOOD = {
@@ -36,6 +36,8 @@ def test_good_numbers_pass():
         ('control_correlation', 1.02),
         ('change_volume_mm3', 150_001.0),
         ('ventricle_change', 0.011),
+        ('head_rotation_deg', 46.0),
+        ('joint_variation', 1.6),
     ],
 )
 def test_bad_number_fails_alone(name, value):
@@ -51,7 +53,7 @@ def test_table_and_sentences_agree(outside, control, changed, fluid):
         'change_volume_mm3': changed,
         'ventricle_change': fluid,
     }
-    assert len(failed(numbers)) == len(change_problems(numbers))
+    assert len(failed(numbers)) == len(problems(NUMBERS, numbers))
 
 
 def test_number_that_is_missing_is_no_pass():

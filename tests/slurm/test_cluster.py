@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from same_derivatives import check_same
-from waiting import PATIENCE_S, wait_until
+from waiting import PATIENCE_S, run_watched, wait_until
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -33,15 +33,8 @@ class Cluster:
         self, operation: str, *arguments: str, **environ: str
     ) -> 'subprocess.CompletedProcess[str]':
         """Run `cluster.sh OPERATION FOLDER ARGUMENTS`."""
-        return subprocess.run(
-            self.command(operation, *arguments),
-            env={**os.environ, **environ},
-            cwd=self.folder.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_S,
-        )
+        command = self.command(operation, *arguments)
+        return run_watched(command, env={**os.environ, **environ}, cwd=self.folder.parent)
 
     def command(self, operation: str, *arguments: str) -> list[str]:
         """Command line of `run`."""
@@ -149,8 +142,8 @@ def test_an_array_gives_what_one_machine_gives_and_may_be_submitted_again(
     next(tmp_path.glob('out/sub-02/anat/*_mask.nii.gz')).unlink()
     submit('1-3', AFTER='1')
     cluster.wait()
-    assert logs(tmp_path).count('1 of 1 T1w images are left to do') == 3 + 1
-    assert logs(tmp_path).count('0 of 1 T1w images are left to do') == 1
+    assert logs(tmp_path).count('1 of 1 T1w images are left') == 3 + 1
+    assert logs(tmp_path).count('0 of 1 T1w images are left') == 1
     assert 'participants.tsv has no participant number 4' in logs(tmp_path)
     check_same(tmp_path / 'out', tiny / 'local', ['sub-01', 'sub-02', 'sub-03'])
     same = {path for path, written in times.items() if path.stat().st_mtime_ns == written}
@@ -169,7 +162,7 @@ def submit_containers(submit, tiny, tmp_path) -> Callable[..., None]:
         folders = f'{TESTS}:/tests:ro,{tiny}:{tiny},{tmp_path}/out:{tmp_path}/out'
         line = ['apptainer exec --containall -B', f'{folders},{{scratch}}:{{scratch}}', *options]
         run = ' '.join([*line, image, 'python /tests/tiny_app.py'])
-        drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108
+        drop = {'APPTAINER_DROP_CAPS': 'CAP_SYS_RESOURCE', 'TMPDIR': '/tmp'}  # noqa: S108 - anyone
         submit(array, RUN=run, **drop, **environ)
 
     return submit_array
@@ -234,7 +227,7 @@ def test_a_node_that_is_cut_off_goes_on_writing(cluster, submit, tiny, tmp_path)
     cluster.wait_for_nodes()
     begun = re.findall(r'sub-02 on (\w+), attempt \d+_(\d)\n', logs(tmp_path))
     assert begun == [(lost, '0'), ('n2' if lost == 'n1' else 'n1', '1')]
-    assert logs(tmp_path).count('1 of 1 T1w images are left to do') == 2
+    assert logs(tmp_path).count('1 of 1 T1w images are left') == 2
     check_same(tmp_path / 'out', tiny / 'local', ['sub-02'])
     assert [p for p in (tmp_path / 'out').rglob('.*') if p.name != '.bidsignore'] == []
 

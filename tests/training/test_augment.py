@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_inpaint.training.augment import (
+from bids_inpaint.training.examples.augment import (
     AugmentConfig,
     add_bias,
     add_noise,

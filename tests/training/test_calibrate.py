@@ -3,14 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.network.config import UNetConfig
 from bids_inpaint.network.inference import inpaint
 from bids_inpaint.network.unet import build_unet
 from bids_inpaint.network.weights import load_weights, save_weights
 from bids_inpaint.training import __main__ as command
-from bids_inpaint.training.assess import Prediction
+from bids_inpaint.training import tasks
 from bids_inpaint.training.calibrate import Calibration, choose
-from bids_inpaint.training.pipeline import Brain, Example
+from bids_inpaint.training.data import Brain, Example
+from bids_inpaint.training.thresholds import Predicted
 
 TINY = UNetConfig(filters=2, levels=1, reconstruction_filters=2, window_vox=16)
 SHAPE = (20, 20, 20)
@@ -26,8 +28,8 @@ def _predictions(filled, added, noise=0.0):
     everywhere = added + noise * np.random.default_rng(1).standard_normal(SHAPE)
     found = (LESIONED + filled * (TRUTH - LESIONED) + everywhere).astype(np.float32)
     left = (TRUTH + everywhere).astype(np.float32)
-    lesioned = Prediction(Example(LESIONED, TRUTH, SHARE), found, BRAIN)
-    return [lesioned], [Prediction(Example(TRUTH, TRUTH, 0 * SHARE), left, BRAIN)]
+    lesioned = Predicted(Example(LESIONED, TRUTH, SHARE), Prediction(found), BRAIN)
+    return [lesioned], [Predicted(Example(TRUTH, TRUTH, 0 * SHARE), Prediction(left), BRAIN)]
 
 
 def test_what_is_filled_by_too_little_is_filled_and_a_constant_taken_off():
@@ -65,11 +67,11 @@ def test_the_network_then_predicts_so(tmp_path, monkeypatch):
         asked.append(side)
         return [Brain('ds', '01', TRUTH.astype(np.float16), 1.4, 1.1)]
 
-    monkeypatch.setattr(command, 'load_brains', brains)
-    monkeypatch.setattr(command, 'load_masks', lambda _, side, **_w: asked.append(side))
-    monkeypatch.setattr(command, 'validation_examples', lambda *_: [example])
+    monkeypatch.setattr(tasks, 'load_brains', brains)
+    monkeypatch.setattr(tasks, 'load_masks', lambda _, side, **_w: asked.append(side))
+    monkeypatch.setattr(tasks, 'validation_examples', lambda *_: [example])
     before, _ = load_weights(tmp_path)
-    own = Prediction(example, inpaint(before, LESIONED, BRAIN, window_vox=16), BRAIN)
+    own = Predicted(example, inpaint(before, LESIONED, BRAIN, window_vox=16), BRAIN)
     arguments = ['calibrate', '--brains', 'd', '--masks', 'm', '--out', str(tmp_path)]
     assert command.main(arguments) == 0
     assert asked == ['validation', 'validation']
@@ -78,6 +80,6 @@ def test_the_network_then_predicts_so(tmp_path, monkeypatch):
     assert made['sha256'] == before_card.sha256 != card.sha256
     assert card.metrics == {}
     wanted = Calibration(made['gain'], made['offset']).apply(own).inpainted
-    found = inpaint(calibrated, LESIONED, BRAIN, window_vox=16)
+    found = inpaint(calibrated, LESIONED, BRAIN, window_vox=16).inpainted
     assert np.abs(wanted - own.inpainted).max() > 0.01
     np.testing.assert_allclose(found, wanted, atol=2e-4)  # weights are of half precision

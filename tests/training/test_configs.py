@@ -10,7 +10,7 @@ from bids_inpaint.training import configs
 from bids_inpaint.training.configs import TrainingConfig, short
 from bids_inpaint.training.configs.override import override
 
-NOT_CONFIGS = {'data_split', 'override'}
+NOT_CONFIGS = {'override'}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_inpaint.training.augment import AugmentConfig, cut_brain
-from bids_inpaint.training.deform import DeformConfig, draw_points, sample
+from bids_inpaint.training.data import Brain
+from bids_inpaint.training.examples.augment import AugmentConfig
+from bids_inpaint.training.examples.deform import DeformConfig, draw_points, nearest, sample
+from bids_inpaint.training.examples.simulate import draw_deformed
 
 SHAPE = (24, 20, 28)
 STILL = DeformConfig(rotation_deg=0, scale=(1, 1), shift_vox=0, warp_vox=0)
@@ -57,13 +59,24 @@ def test_nothing_lies_beyond_the_volume():
 
 
 @given(seed=st.integers(0, 99))
+def test_the_nearest_voxel_is_that_of_scipy(seed):
+    volume = np.random.default_rng(seed).random(SHAPE) > 0.5
+    points = draw_points(SHAPE, (2, 2, 2), (9, 8, 7), np.random.default_rng(seed), SOME)
+    inside = (points > 0).all(axis=0) & (np.array(SHAPE) - 1 > points.T).T.all(axis=0)
+    wanted = sample(volume, points, order=0) > 0
+    np.testing.assert_array_equal(nearest(volume, points)[inside], wanted[inside])
+
+
+@given(seed=st.integers(0, 99))
 def test_a_brain_is_cut_out_as_it_is_or_deformed(seed):
     t1w = np.asarray(_ramp(0), np.float16)
     box = slice(4, 12), slice(2, 12), slice(0, 28)
-    never, always = (AugmentConfig(deform_probability=p) for p in (0.0, 1.0))
-    as_it_is = cut_brain(t1w, box, np.random.default_rng(seed), never)
+    never, always = (AugmentConfig(deform_probability=p, widen_probability=0) for p in (0.0, 1.0))
+    brain = Brain('made', '01', t1w, 20.0, 10.0)
+    vars(brain)['ventricle_vox'] = np.ones(SHAPE, np.float16)
+    as_it_is = draw_deformed(brain, box, np.random.default_rng(seed), never).t1w
     np.testing.assert_array_equal(as_it_is, t1w[box])
-    deformed = cut_brain(t1w, box, np.random.default_rng(seed), always)
+    deformed = draw_deformed(brain, box, np.random.default_rng(seed), always).t1w
     assert deformed.shape == as_it_is.shape
     assert deformed.dtype == as_it_is.dtype == np.float32
     assert not np.array_equal(deformed, as_it_is)

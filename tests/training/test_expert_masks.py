@@ -2,8 +2,9 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from bids_inpaint.image.ants_bridge import write_itk_affine
-from bids_inpaint.image.template import AFFINE, SHAPE, SPACE
+from bids_inpaint.bids.names import TEMPLATE_SPACE
+from bids_inpaint.image.ants_bridge import write_xfm
+from bids_inpaint.image.template import AFFINE, SHAPE
 from bids_inpaint.training.expert_masks import bring_masks
 
 _SHIFT = np.array([[1.0, 0, 0, 12], [0, 1, 0, -8], [0, 0, 1, 5], [0, 0, 0, 1]])
@@ -35,7 +36,7 @@ def _centre(path):
 def test_a_mask_without_t1w_is_resampled_where_it_is(source, tmp_path):
     (path,) = bring_masks(source, tmp_path / 'none', tmp_path / 'out')
     assert path.relative_to(tmp_path / 'out').as_posix() == (
-        f'sub-a/ses-1/anat/sub-a_ses-1_space-{SPACE}_label-lesion_mask.nii.gz'
+        f'sub-a/ses-1/anat/sub-a_ses-1_space-{TEMPLATE_SPACE}_label-lesion_mask.nii.gz'
     )
     np.testing.assert_allclose(_centre(path), [20.25, 10.25, 30.25], atol=0.51)
 
@@ -44,9 +45,7 @@ def test_a_mask_goes_the_way_of_its_t1w(source, tmp_path):
     folder = tmp_path / 'derivatives' / 'sub-a' / 'ses-1' / 'anat'
     folder.mkdir(parents=True)
     scan = 'sub-a_ses-1_space-MNI152NLin6Asym_res-1'
-    # ITK's map: from points of the template to those of the T1w.
-    itk = np.linalg.inv(_SHIFT)
-    write_itk_affine(itk, folder / f'{scan}_from-T1w_to-{SPACE}_mode-image_xfm.txt')
+    write_xfm(_SHIFT, folder / f'{scan}_from-T1w_to-{TEMPLATE_SPACE}_mode-image_xfm.txt')
     (path,) = bring_masks(source, tmp_path / 'derivatives', tmp_path / 'out')
     np.testing.assert_allclose(_centre(path), [32.25, 2.25, 35.25], atol=0.51)
 

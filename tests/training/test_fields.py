@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_inpaint.training.fields import slice_matrices, smooth_field
+from bids_inpaint.training.examples.fields import slice_matrices, smooth_field
 
 SIZES = st.tuples(*[st.integers(2, 5)] * 3)
 

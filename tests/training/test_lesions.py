@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_inpaint.training.deform import DeformConfig
-from bids_inpaint.training.lesions import (
+from bids_inpaint.training.examples.deform import DeformConfig
+from bids_inpaint.training.examples.lesions import (
     LesionConfig,
     add_lesions,
     draw_caps,
@@ -115,18 +115,21 @@ def test_no_dots_where_nothing_is_allowed():
 def test_caps_lie_around_ventricles_and_not_in_them(seed):
     ventricles = _blob((40, 40, 40))
     config = LesionConfig(cap_width_vox=(2.0, 5.0))
-    caps = draw_caps(ventricles, np.random.default_rng(seed), config)
+    distance = ndimage.distance_transform_edt(~ventricles)
+    caps = draw_caps(distance, np.random.default_rng(seed), config)
     rim = ndimage.binary_dilation(ventricles) & ~ventricles
     assert not (caps & ventricles).any()
     assert caps[rim].all()
-    assert ndimage.distance_transform_edt(~ventricles)[caps].max() < 5
+    assert distance[caps].max() < 5
 
 
 def test_caps_of_a_width_below_zero_are_none():
     config = LesionConfig(cap_width_vox=(-3.0, -1.0))
-    assert not draw_caps(_blob(), np.random.default_rng(0), config).any()
+    assert not draw_caps(
+        ndimage.distance_transform_edt(~_blob()), np.random.default_rng(0), config
+    ).any()
 
 
 def test_no_ventricles_no_caps():
-    nothing = np.zeros((20, 20, 20), bool)
-    assert not draw_caps(nothing, np.random.default_rng(0), CONFIG).any()
+    nowhere = np.full((20, 20, 20), np.inf)
+    assert not draw_caps(nowhere, np.random.default_rng(0), CONFIG).any()

@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-  // A figure that alternates under the pointer changes by a button, too: space bar or Enter.
+  // Figures that alternate under the pointer also change by a button (space bar or Enter).
   for (const button of document.querySelectorAll('button[data-flicker]')) {
     const figure = button.closest('figure').querySelector('object');
     const names = { before: button.dataset.before, after: button.dataset.after };
@@ -10,12 +10,12 @@
     button.hidden = false;
     button.addEventListener('click', () => {
       shown = shown === 'after' ? 'before' : 'after';
-      figure.contentWindow.postMessage(shown, '*'); // pages on a disk have no origin to name
+      figure.contentWindow.postMessage(shown, '*'); // pages on disk have no origin
       label();
       button.nextElementSibling.textContent = `shown: ${names[shown]}`;
     });
   }
-  // On paper nothing can be opened: tables are printed whole.
+  // Print tables whole.
   const closed = [];
   window.addEventListener('beforeprint', () => {
     for (const details of document.querySelectorAll('details:has(table):not([open])')) {

@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-  const MANY = 500; // scans from which on only outliers are drawn as points
+  const MANY = 500; // with more scans only outliers are drawn as points
   const PAGE = 100; // rows of the table at a time
   const data = JSON.parse(document.getElementById('data').textContent);
   const pages = new Set(data.pages);
@@ -8,11 +8,11 @@
   const measures = data.measures.filter((m) => done.some((row) => row[m.name] !== null));
   const byId = (id) => document.getElementById(id);
 
-  // Plotly takes texts for a kind of HTML.
+  // Plotly interprets texts as a kind of HTML.
   const plain = (text) => String(text).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
   const titleOf = (m) => (m.unit ? `${m.title}, ${m.unit}` : m.title);
   const label = (row) => plain(row.source);
-  // Lines of a title, as plots are narrow and do not break them.
+  // Break titles into lines, as plots are narrow and do not break them.
   const lines = (text) => text.split(' ').reduce((all, word) => {
     const last = all[all.length - 1];
     return last !== undefined && last.length + word.length < 41 ? [...all.slice(0, -1), `${last} ${word}`] : [...all, word];
@@ -50,10 +50,10 @@
   const limitsOf = (m) => [m.low, m.high].filter((limit) => limit !== null);
 
   const said = { usual: '', outlier: '<br>outlier', failed: '<br>out of its limits' };
-  // Beside one another, the same each time.
+  // Points side by side, the same each time.
   const jitter = (index) => ((index * 0.618034) % 1 - 0.5) * 0.5;
 
-  // What is beyond the box by 1.5 times its height is an outlier, if it is more than rounding.
+  // An outlier is more than 1.5 times the height of the box away from it, and by more than rounding.
   function boxOf(values) {
     const sorted = [...values].sort((a, b) => a - b);
     const quantile = (part) => {
@@ -123,7 +123,7 @@
   ];
   const axisOf = (select) => axes.find((axis) => axis.key === select.value);
 
-  // Numbers as numbers if all of a column are, else as names.
+  // A column of numbers only is numeric, any other is categorical.
   function valuesOf(axis, rows) {
     const raw = rows.map(axis.value);
     const numeric = raw.every((value) => value === null || (String(value).trim() !== '' && Number.isFinite(Number(value))));
@@ -211,7 +211,7 @@
   function compare(a, b) {
     const [x, y] = [cell(a, state.column), cell(b, state.column)];
     const [noX, noY] = [x === null || x === '', y === null || y === ''];
-    if (noX || noY) return noX - noY; // what is missing stands last, either way
+    if (noX || noY) return noX - noY; // missing values are last in both directions
     const order = typeof x === 'number' ? x - y : String(x).localeCompare(String(y), 'en', { numeric: true });
     return state.rising ? order : -order;
   }
@@ -279,7 +279,7 @@
   drawAll();
   byId('up').addEventListener('change', () => { drawScatter(); drawLines(); });
   byId('right').addEventListener('change', drawScatter);
-  // Paper is white, whatever the screen is.
+  // Print on white.
   for (const query of ['(prefers-color-scheme: dark)', 'print']) window.matchMedia(query).addEventListener('change', drawAll);
   document.documentElement.dataset.ready = 'yes';
 })();

@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-  // Browsers do not let pages on a disk read files: there, the viewer stays away.
+  // Pages on disk cannot read files: no viewer there.
   const SCRIPT = '_viewer/niivue.umd.js';
   const note = (text) => { for (const place of document.querySelectorAll('.no-viewer')) place.textContent = text; };
   const HINT = 'To look at the volumes here, and move through them, open this page with: bids_inpaint_view FOLDER';
@@ -12,15 +12,16 @@
     after: GREY,
     difference: { colormap: 'warm', colormapNegative: 'winter', opacity: 0.8, cal_min: 0.02, cal_max: 0.6 },
     mask: { colormap: 'red', opacity: 0.6, cal_min: 0.5, cal_max: 1 },
+    probability: { colormap: 'plasma', opacity: 0.7, cal_min: 0.05, cal_max: 1 },
   };
-  const OVERLAYS = ['difference', 'mask'];
+  const OVERLAYS = ['difference', 'probability', 'mask'];
   const STEPS = { // of the cross-hair, voxels to the right, front and top
     ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, 0, 1], ArrowDown: [0, 0, -1], PageUp: [0, 1, 0], PageDown: [0, -1, 0],
   };
   const SCALED = { cal_min: 0, cal_max: 1.8 }; // units of the mean of the brain
 
-  // A volume is read when it is first to be seen, and only what is seen is given to the viewer:
-  // it prepares all it has anew at each change, which takes seconds where software draws.
+  // A volume is read when it is first shown, and the viewer only gets visible volumes: it prepares
+  // all of them again at each change, which takes seconds with software rendering.
   async function show(box) {
     const find = (selector) => box.querySelector(selector);
     const canvas = find('canvas');
@@ -36,7 +37,7 @@
     };
     await viewer.attachToCanvas(canvas);
     const read = new Map();
-    const state = { base: 'after', difference: false, mask: false };
+    const state = { base: 'after', difference: false, probability: false, mask: false };
 
     async function load(part) {
       const scaled = part in { before: 0, after: 0 } && box.dataset.scaled ? SCALED : {};
@@ -60,7 +61,7 @@
       box.dataset.shown = parts.join(' ');
     }
 
-    // One change after another, as each waits for files; one that fails is told, and undone.
+    // One change after another, as each waits for files; a failed one is reported and undone.
     let last = Promise.resolve();
     const change = (name, value, done) => {
       last = last.then(async () => {
@@ -77,7 +78,7 @@
       return last;
     };
 
-    // The volumes lie in the space of the template, as the centres of lesions do, if they are scaled.
+    // Scaled volumes are in template space, as the centres of lesions.
     const moveTo = (text) => {
       viewer.scene.crosshairPos = viewer.mm2frac(text.split(',').map(Number));
       viewer.drawScene();
@@ -136,10 +137,10 @@
       const find = (place) => place.querySelector('.place');
       box.querySelector('[data-action=load]').addEventListener('click', () => show(box).catch(failed));
     }
-    // Browsers keep few drawings of this kind at a time: only that of the first scan is begun.
+    // Browsers keep few WebGL contexts: only that of the first scan is started.
     const first = document.querySelector('.viewer:not([hidden]) [data-action=load]');
     if (first) first.click();
   });
-  // Only once the figures are there: to read and draw volumes keeps a browser busy.
+  // After the figures have loaded, as volumes keep a browser busy.
   window.addEventListener('load', () => document.head.append(script));
 })();

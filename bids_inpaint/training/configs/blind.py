@@ -1,15 +1,15 @@
 """The blind network: lesions simulated on healthy brains, whose truth is known."""
 
 from bids_inpaint.network.config import UNetConfig
-from bids_inpaint.training.augment import AugmentConfig
 from bids_inpaint.training.configs import TrainingConfig
-from bids_inpaint.training.lesions import LesionConfig
+from bids_inpaint.training.examples.augment import AugmentConfig
+from bids_inpaint.training.examples.lesions import LesionConfig
 
 
 def get_config() -> TrainingConfig:
-    """Return the config that the weights in `models/blind` began with.
+    """Return the config with which the weights in `models/blind` started.
 
-    32 filters instead of the paper's 40, which take two thirds of the time of each step.
+    32 filters instead of the 40 of the paper take two thirds of the time of a step.
     """
     return TrainingConfig(
         architecture=UNetConfig(filters=32),

@@ -1,13 +1,13 @@
-"""The blind network, trained on for what patients' scans look like: `--start models/blind`."""
+"""The blind network, trained further for clinical scans: `--start models/blind`."""
 
 from dataclasses import replace
 
-from bids_inpaint.training.augment import AugmentConfig
 from bids_inpaint.training.configs import Stage, TrainingConfig, blind
+from bids_inpaint.training.examples.augment import AugmentConfig
 
 
 def get_config() -> TrainingConfig:
-    """Return the config of `blind` with what patients' scans look like, and caps."""
+    """Return the config of `blind` with clinical image quality, and caps."""
     base = blind.get_config()
     return replace(
         base,

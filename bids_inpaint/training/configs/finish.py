@@ -1,15 +1,15 @@
-"""The last part of the training of the blind network: `--start` what `clinical` has made."""
+"""Last part of the training of the blind network: `--start` from that of `clinical`."""
 
 from dataclasses import replace
 
-from bids_inpaint.training.augment import AugmentConfig
 from bids_inpaint.training.configs import Stage, TrainingConfig, clinical
+from bids_inpaint.training.examples.augment import AugmentConfig
 
 
 def get_config() -> TrainingConfig:
     """Return the config of `clinical` with wider ventricles, and absolute errors.
 
-    These leave alone what is lesion less likely than not; so lesions may weigh more.
+    Absolute errors do not change what is probably not lesion; so lesions may weigh more.
     """
     return replace(
         clinical.get_config(),

@@ -1,4 +1,4 @@
-"""The non-blind network: parts of healthy brains are hidden, and it says what was there."""
+"""The non-blind network: it restores hidden parts of healthy brains."""
 
 from bids_inpaint.network.config import WHITE_MATTER, UNetConfig
 from bids_inpaint.training.configs import Stage, TrainingConfig
@@ -7,8 +7,8 @@ from bids_inpaint.training.configs import Stage, TrainingConfig
 def get_config() -> TrainingConfig:
     """Return the config of the weights in `models/nonblind`.
 
-    It starts with the weights of the blind network, which knows brains. What it says of voxels
-    that it was shown is not used, so that they weigh next to nothing.
+    It starts from the weights of the blind network. Its predictions of visible voxels are not
+    used, so these have almost no weight.
     """
     return TrainingConfig(
         task='nonblind',

@@ -1,6 +1,6 @@
-"""The blind network, trained on patients too: `--start` what `finish` has made.
+"""The blind network, trained on patients too: `--start` from that of `finish`.
 
-Both steps of the paper: patients have what the non-blind network fills in as their target.
+Both steps of the paper: the target of patients is their non-blind filling.
 """
 
 from dataclasses import replace

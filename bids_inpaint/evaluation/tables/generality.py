@@ -1,0 +1,86 @@
+"""Table g: single images unlike the training data.
+
+One prediction per image. For other scanners, slices, ages and made-up heads: how much is changed;
+for patients with an expert mask also where.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from bids_inpaint.evaluation.cases import Case, Setup, patient_cases, unlike_cases
+from bids_inpaint.evaluation.lesions import patient_contrast
+from bids_inpaint.evaluation.methods import Network, predict_case
+from bids_inpaint.evaluation.report import Row, Table
+from bids_inpaint.image.metrics import dice
+from bids_inpaint.image.thresholds import Applied
+from bids_inpaint.training.thresholds import STRONG_CHANGE, Predicted
+
+# Precision of borders drawn by experts.
+_MARGIN_VOX = 2
+
+
+def make(setup: Setup) -> list[Table]:
+    """Measure every image of `--unlike`, and the patients with masks."""
+    network = Network(setup.models / 'blind', setup.memory, setup.threads)
+    rows = []
+    for dataset, case in _cases(setup):
+        predicted = predict_case(network, case)
+        applied = predicted.apply(network.card.thresholds)
+        rows.append({'dataset': dataset, **measure(case, predicted, applied)})
+    return [
+        Table(
+            'g_generality',
+            'g. Single images unlike the training data',
+            rows,
+            [
+                f'`strong_ml`: changed by more than {STRONG_CHANGE} of the mean of the brain. '
+                '`probability_ml`: sum of the probability of lesion over the brain.',
+                f'Patients with an expert mask: share of the contrast of lesions that is gone, '
+                f'Dice of the lesion map, and change further than {_MARGIN_VOX} voxels from the '
+                'mask.',
+            ],
+        )
+    ]
+
+
+def _cases(setup: Setup) -> Iterator[tuple[str, Case]]:
+    """Yield the images of `--unlike`, then patients, each with the name of its dataset."""
+    for folder in setup.unlike:
+        for case in unlike_cases(folder):
+            yield _name(folder), case
+    for case in patient_cases(setup):
+        yield _name(setup.patients), case
+
+
+def _name(folder: Path | None) -> str:
+    return folder.resolve().name if folder else ''
+
+
+def measure(case: Case, predicted: Predicted, applied: Applied) -> Row:
+    """Measure the changes of one image, in ml on the template grid."""
+    changed = applied.weights > 0
+    strong = np.abs(applied.inpainted - case.given) > STRONG_CHANGE
+    probability = predicted.prediction.probability
+    row: Row = {
+        'name': case.name.rpartition('/')[2],
+        'changed_ml': float(changed.sum()) / 1000,
+        'strong_ml': float(strong.sum()) / 1000,
+        'map_ml': float(applied.lesion_mask.sum()) / 1000,
+    }
+    if probability is not None:
+        row['probability_ml'] = float(probability.sum(dtype=np.float64)) / 1000
+    lesions = case.share > 0
+    if not lesions.any():
+        return row
+    outside = ~ndimage.binary_dilation(lesions, iterations=_MARGIN_VOX)
+    before = patient_contrast(case, case.given)
+    return row | {
+        'lesion_ml': float(lesions.sum()) / 1000,
+        'contrast_gone': 1 - patient_contrast(case, applied.inpainted) / before,
+        'dice': dice(lesions, applied.lesion_mask),
+        'outside_ml': float((changed & outside).sum()) / 1000,
+        'outside_strong_ml': float((strong & outside).sum()) / 1000,
+    }

@@ -1,0 +1,1 @@
+"""Execution of a run: plan, processes, failures, progress and pages."""

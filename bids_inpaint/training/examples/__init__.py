@@ -1,0 +1,1 @@
+"""Training examples: healthy brains, real and synthetic, with simulated lesions; and patients."""

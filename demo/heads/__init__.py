@@ -1,0 +1,1 @@
+"""Made-up heads: computed T1w images with lesions and known truth."""

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from bids_inpaint.qc import CHANGE, NUMBERS, OTHERS, dictionary, problems
+
+GOOD = {'outside_correlation': 1.0, 'control_correlation': 0.99, 'change_volume_mm3': 5000.0}
+
+
+def test_good_numbers_have_no_problem():
+    assert problems(CHANGE, GOOD) == []
+    mask = {'lesion_mask_volume_mm3': 101.0, 'lesion_mask_unfilled_mm3': 10.0}
+    assert problems(CHANGE, {**GOOD, **mask}) == []
+    empty = {'lesion_mask_volume_mm3': 0.0, 'lesion_mask_unfilled_mm3': 0.0}
+    assert problems(CHANGE, {**GOOD, **empty}) == []
+
+
+@pytest.mark.parametrize(
+    ('changed', 'said'),
+    [
+        ({'outside_correlation': 0.994, 'control_correlation': 0.99}, 'less than 0.995'),
+        ({'outside_correlation': float('nan')}, 'less than 0.995'),
+        ({'outside_correlation': 0.9955, 'control_correlation': 1.01}, '0.0145 below that'),
+        ({'control_correlation': float('nan')}, 'resampling alone'),
+        (
+            {'lesion_mask_volume_mm3': 99.0, 'lesion_mask_unfilled_mm3': 10.0},
+            '10 mm3 of the lesion mask',
+        ),
+        ({'change_volume_mm3': 150_001.0}, '150001 mm3 were changed'),
+    ],
+)
+def test_each_limit_is_named_with_what_was_found(changed, said):
+    found = problems(CHANGE, {**GOOD, **changed})
+    assert any(said in problem for problem in found)
+    assert len(found) == (2 if np.isnan(changed.get('outside_correlation', 0)) else 1)
+
+
+def test_numbers_have_one_name_each_and_their_sentences_can_be_said():
+    names = [number.name for number in NUMBERS]
+    assert len(set(names)) == len(names)
+    for number in NUMBERS:
+        limited = number.low is not None or number.high is not None
+        assert limited == bool(number.sentence)
+        if limited:
+            assert number.problem({number.name: float('nan')})
+
+
+def test_what_no_step_judges_has_no_limits():
+    assert not [number.name for number in OTHERS if number.sentence]
+
+
+def test_the_dictionary_tells_what_is_in_files():
+    described = dictionary()
+    assert described['lesion_volume_mm3'] == {
+        'Description': 'Volume of the lesion map',
+        'Units': 'mm^3',
+    }
+    assert 'correlation_drop' not in described
