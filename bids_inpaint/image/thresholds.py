@@ -11,12 +11,12 @@ from bids_inpaint.image.lesion_map import drop_specks
 from bids_inpaint.image.template import Template
 from bids_inpaint.image.tissue import white_matter_of
 from bids_inpaint.image.ventricles import brain_without_ventricles
-from bids_inpaint.image.volume import box_around
+from bids_inpaint.image.volume import box_around, dilate
 
 # Share of a change in the voxels next to it.
 _TAPER = 0.5
-# Beyond the edge of a probability, a change extends by at most two voxels, where it is above this,
-# in units of the mean of the brain.
+# Beyond the edge of a probability, a change extends by at most two voxels: by one where it is above
+# this, in units of the mean of the brain, and by the taper.
 _FOLLOWED_VOX = 2
 _LEAST_FILLING = 0.02
 # Lowest weight of a changed voxel on another grid: below it are remains of the taper from linear
@@ -235,9 +235,8 @@ def change_weights(
     changed, may_change = changed[box], may_change[box]
     if probability is not None:
         followed = may_change & (np.abs(difference[box]) > _LEAST_FILLING)
-        steps = _FOLLOWED_VOX - 1
-        changed = ndimage.binary_dilation(changed, _TOUCHING, iterations=steps, mask=followed)
-    weights[box][ndimage.binary_dilation(changed) & may_change] = _TAPER
+        changed = changed | (dilate(changed, corners=True) & followed)
+    weights[box][dilate(changed) & may_change] = _TAPER
     weights[box][changed] = 1
     return weights
 

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 from source_images import ORIENTATIONS, make_affine
 
-from bids_inpaint.image.volume import Volume, box_around, load, save, volume_mm3
+from bids_inpaint.image.volume import Volume, box_around, dilate, load, save, volume_mm3
 
 
 @pytest.mark.parametrize('orientation', ORIENTATIONS)
@@ -31,6 +34,22 @@ def test_box_is_the_smallest_with_its_margin_within_the_volume():
     mask = np.zeros((10, 12, 14), bool)
     mask[1, 5, 7] = mask[4, 6, 12] = True
     assert box_around(mask, margin=2) == (slice(0, 7), slice(3, 9), slice(5, 14))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+    share=st.floats(0, 1),
+    corners=st.booleans(),
+)
+def test_a_mask_is_dilated_as_scipy_does_it(seed, shape, share, corners):
+    mask = np.random.default_rng(seed).random(shape) < share
+    before = mask.copy()
+    touching = ndimage.generate_binary_structure(3, 3 if corners else 1)
+    found = dilate(mask, corners=corners)
+    np.testing.assert_array_equal(found, ndimage.binary_dilation(mask, touching))
+    np.testing.assert_array_equal(mask, before)
 
 
 @pytest.mark.parametrize('orientation', ORIENTATIONS)
