@@ -143,7 +143,11 @@ def _process(
                 'again',
                 settings.run_work_dir,
             )
-        return failures, report_run(settings, scans)
+        unreported = report_run(settings, scans)
+        if not failures and not settings.keep_work_dir:
+            # Not before: libraries keep their caches there.
+            shutil.rmtree(settings.run_work_dir, ignore_errors=True)
+        return failures, unreported
 
 
 def _tell(errors: Sequence[str]) -> int:

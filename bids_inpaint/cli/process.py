@@ -1,9 +1,7 @@
 """The process: its environment, usable CPUs and memory, and its end on SIGTERM."""
 
-import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -73,6 +71,8 @@ def prepare_environment(
     # With two threads, two runs of ITK's non-local means differ in a fifth of the voxels, by up to
     # 1 % of the range; and its registration sums in the order in which threads end.
     environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] = '1'
+    # Figures look the same everywhere, and nobody waits until all fonts of a machine are listed.
+    environ['MPL_IGNORE_SYSTEM_FONTS'] = '1'
     # Caches of libraries go to the working folder and are removed with it; configuration in the
     # user's home must not change results.
     home = settings.run_work_dir / 'home'
@@ -81,23 +81,9 @@ def prepare_environment(
     # Containers often run as a user without a home.
     if not (own_home and Path(own_home).is_dir() and os.access(own_home, os.W_OK | os.X_OK)):
         folders['HOME'] = home
-    fonts = _font_lists(environ)
     for name, path in folders.items():
         path.mkdir(parents=True, exist_ok=True)
         environ[name] = str(path)
-    for font_list in fonts:
-        with contextlib.suppress(OSError):
-            shutil.copy(font_list, folders['MPLCONFIGDIR'])
-
-
-def _font_lists(environ: Mapping[str, str]) -> list[Path]:
-    """Find the font lists of matplotlib; making one takes seconds."""
-    cache = Path(environ.get('XDG_CACHE_HOME') or Path(environ.get('HOME') or '/', '.cache'))
-    folder = Path(environ.get('MPLCONFIGDIR') or cache / 'matplotlib')
-    try:
-        return list(folder.glob('fontlist-*.json'))
-    except OSError:  # not readable
-        return []
 
 
 MAX_DEFAULT_THREADS = 8  # ITK's filters gain little beyond

@@ -15,8 +15,8 @@ from bids_inpaint.image.volume import box_around, dilate
 
 # Share of a change in the voxels next to it.
 _TAPER = 0.5
-# Beyond the edge of a probability, a change extends by at most two voxels: by one where it is above
-# this, in units of the mean of the brain, and by the taper.
+# Beyond the edge of a probability, a change extends by at most two voxels: by one where it is
+# above this, in units of the mean of the brain, and by the taper.
 _FOLLOWED_VOX = 2
 _LEAST_FILLING = 0.02
 # Lowest weight of a changed voxel on another grid: below it are remains of the taper from linear

@@ -2,7 +2,6 @@
 
 import configparser
 import logging
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -71,7 +70,6 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
         check_device(settings.device)
     scans = list(made.left)
     if not scans:
-        shutil.rmtree(settings.run_work_dir, ignore_errors=True)
         return []
     _configure_nipype(settings)
     workflow = init_bids_inpaint_wf(settings, scans, made.networks)
@@ -85,8 +83,6 @@ def run_participants(settings: Settings, scans: Sequence[Scan]) -> list[Failure]
         failures = [Failure(scan=s, step='', reason=str(error), crash_file=None) for s in scans]
     if error and not failures:
         raise error
-    if not failures and not settings.keep_work_dir:
-        shutil.rmtree(settings.run_work_dir, ignore_errors=True)
     return failures
 
 
