@@ -30,8 +30,9 @@ test-fast: $(VENV)/.installed-dev
 # the tests of `make test`.
 FAULTS ?= 20
 test-faults: $(VENV)/.installed-dev
-	FAULTS=$(FAULTS) FAULTS_STEPS=real FAULTS_TABLE=docs/reliability/faults.md \
-		$(BIN)/python -m pytest -n 0 -v -m slow tests/run/test_faults.py
+	rm -rf build/faults
+	FAULTS=$(FAULTS) FAULTS_STEPS=real FAULTS_OUTCOMES=build/faults FAULTS_TABLE=docs/reliability/faults.md \
+		$(BIN)/python -m pytest --dist load -v -m slow tests/run/test_faults.py
 	FAULTS=$(FAULTS) $(BIN)/python -m pytest -n 0 -v -m slow tests/run/test_survivors.py
 
 # Images drawn at random, with stand-ins; REAL=30 does so many with the real steps. Each writes its table into

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,21 @@ class Outcome:
     status: int
     said: str
     survived: bool
+
+
+def keep(outcome: Outcome) -> None:
+    """Keep an outcome in FAULTS_OUTCOMES, if given, in place of an earlier one of its test."""
+    if folder := os.environ.get('FAULTS_OUTCOMES'):
+        test = os.environ['PYTEST_CURRENT_TEST'].rpartition('::')[2].split()[0]
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, f'{test}.json').write_text(json.dumps(asdict(outcome)))
+
+
+def kept() -> list[Outcome]:
+    """Outcomes of all workers, and of earlier parts of the same trial."""
+    paths = sorted(Path(os.environ['FAULTS_OUTCOMES']).glob('*.json'))
+    found = [Outcome(**json.loads(path.read_text())) for path in paths]
+    return sorted(found, key=lambda outcome: outcome.fault)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 
 import attempt as attempts
 import pytest
-from attempt import Attempt, Outcome, Run, copy_as, table
+from attempt import Attempt, Outcome, Run, copy_as, keep, kept, table
 
 from bids_inpaint.files import write_text
 
@@ -72,6 +72,21 @@ def test_a_reason_beside_a_traceback_is_none(tmp_path):
     assert run.told('disk .* full') == 'disk is full'
     run.log.write_text('Traceback (most recent call last):\nOSError: disk is full')
     assert run.told('disk .* full') == ''
+
+
+def test_outcomes_of_all_workers_are_kept_one_for_each_test(tmp_path, monkeypatch):
+    monkeypatch.setenv('FAULTS_OUTCOMES', str(tmp_path / 'kept'))
+    for test, outcome in (
+        ('test_b[seed1-0]', Outcome('quota', 1, '', False)),
+        ('test_a', Outcome('kill', -9, '', True)),
+        ('test_b[seed1-0]', Outcome('quota', 1, 'Disk quota exceeded', True)),
+    ):
+        monkeypatch.setenv('PYTEST_CURRENT_TEST', f'tests/run/test_faults.py::{test} (call)')
+        keep(outcome)
+    assert kept() == [
+        Outcome('kill', -9, '', True),
+        Outcome('quota', 1, 'Disk quota exceeded', True),
+    ]
 
 
 def test_table_has_a_row_for_each_fault():

@@ -3,7 +3,8 @@
 In each case: no file has wrong or half bytes under its final name, at any time; a run that did
 not do all ends with a status that is not 0, and a reason; and the next run ends with the bytes of
 an undisturbed one. FAULTS says how many runs are killed (4), half as many disks are full, and
-FAULTS_SEED when. FAULTS_TABLE is a file for the table of outcomes.
+FAULTS_SEED when. FAULTS_TABLE is a file for the table of outcomes, which FAULTS_OUTCOMES, a
+folder, keeps.
 """
 
 import os
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from attempt import Attempt, Outcome, Run, copy_as, table, write_heads
+from attempt import Attempt, Outcome, Run, copy_as, keep, kept, table, write_heads
 from conftest import mount
 from seeded import COUNT, SEED, drawn
 
@@ -31,17 +32,16 @@ STEPS = (
     'add_change',
 )
 GROUP = 12345  # of setgid folders
-OUTCOMES: list[Outcome] = []
 DISKS = max(1, COUNT // 2)
 
 
 @pytest.fixture(scope='module', autouse=True)
 def outcomes() -> Iterator[None]:
-    """Write the table after the last test."""
+    """Write the table after the last test of each worker: the last has all."""
     yield
     if path := os.environ.get('FAULTS_TABLE'):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(table(OUTCOMES))
+        Path(path).write_text(table(kept()))
 
 
 @pytest.fixture(scope='module')
@@ -93,7 +93,7 @@ def survives(attempt) -> Callable[..., None]:
         log = again.log.read_text()
         left, wrong = attempt.differs(expected), attempt.wrong()
         right = told and again.process.returncode == 0 and not left and not wrong
-        OUTCOMES.append(Outcome(fault, status, said if status else '', right))
+        keep(Outcome(fault, status, said if status else '', right))
         assert wrong == []
         assert told, (status, run.log.read_text())
         assert again.process.returncode == 0, log
@@ -182,7 +182,7 @@ def test_two_runs_of_different_participants(attempt, undisturbed):
     status = max(run.end() for run in runs)
     left, wrong = attempt.differs(undisturbed / 'out', '01', '02'), attempt.wrong()
     right = not (status or left or wrong)
-    OUTCOMES.append(Outcome('two runs at once, of different participants', status, '', right))
+    keep(Outcome('two runs at once, of different participants', status, '', right))
     assert wrong == left == []
     assert status == 0, [run.log.read_text() for run in runs]
 
@@ -197,7 +197,7 @@ def test_two_runs_of_the_same_participant(attempt, undisturbed, works):
     where = 'one working folder' if len(set(works)) == 1 else 'working folders of their own'
     right = 0 in statuses and all(told) and not left and not wrong
     fault = f'two runs at once, of the same participant, {where}'
-    OUTCOMES.append(Outcome(fault, max(statuses), ''.join(said), bool(right)))
+    keep(Outcome(fault, max(statuses), ''.join(said), bool(right)))
     assert wrong == left == []
     assert right, [run.log.read_text() for run in runs]
 
@@ -242,7 +242,7 @@ def test_umask_and_setgid(attempt, undisturbed, umask):
     ]
     left, wrong = attempt.differs(undisturbed / 'out'), attempt.wrong()
     right = not (status or odd or left or wrong)
-    OUTCOMES.append(Outcome(f'umask {umask:03o} in a setgid folder', status, '', right))
+    keep(Outcome(f'umask {umask:03o} in a setgid folder', status, '', right))
     assert status == 0, run.log.read_text()
     assert wrong == left == odd == []
 
