@@ -268,4 +268,4 @@ def test_the_plugin_tells_of_a_lost_job_and_then_gives_what_one_machine_gives(
     jobs = (cluster.folder / 'log/jobcomp.log').read_text()
     # Names, CPUs and memory, as SLURM saw them.
     assert re.search(r'Name=to_template\.\S+\.uid0 .* ProcCnt=1 .*Tres=cpu=1,mem=', jobs), jobs
-    assert re.search(r'Name=network\.\S+\.uid0 .* ProcCnt=2 .*Tres=cpu=2,mem=2500M', jobs), jobs
+    assert re.search(r'Name=inpaint\.\S+\.uid0 .* ProcCnt=2 .*Tres=cpu=2,mem=2500M', jobs), jobs
