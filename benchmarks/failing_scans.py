@@ -2,7 +2,8 @@
 
 ``python benchmarks/failing_scans.py OUT.tsv --heads T1W... --brains T1W... --good T1W...`` makes
 images that must fail out of whole heads and extracted brains, runs the steps before the network on
-each and on the good ones, and writes what each step measured, and which problems it found. See
+each and on the good ones, and writes what each step measured, and which problems it found. Images
+that are in the table already are not tried again. ``--page`` makes a page of it. See
 docs/reliability.md.
 """
 
@@ -26,6 +27,7 @@ from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.run.failures import error_message
 
 _SEED = 0
+GOOD, PASSED = 'good', 'passed'
 _COLUMNS = ('kind', 'source', 'outcome', 'said')
 
 Head = tuple[NDArray[np.float32], NDArray[np.float64]]  # RAS+ voxels and affine
@@ -47,14 +49,18 @@ def main() -> int:
         for kinds, sources in ((HEADS, arguments.heads), (BRAINS, arguments.brains))
         for kind, source in zip(kinds, cycle(sources), strict=False)
     ]
-    jobs += [Job('good', path) for path in arguments.good]
+    jobs += [Job(GOOD, path) for path in arguments.good]
+    rows = read_table(arguments.out)
+    tried = {(row['kind'], row['source']) for row in rows}
+    jobs = [job for job in jobs if (job.kind, name_of(job.source)) not in tried]
     context = multiprocessing.get_context('spawn')
-    rows = []
     with context.Pool(arguments.processes, maxtasksperchild=8) as pool:
         for row in pool.imap(try_scan, jobs):
             rows.append(row)
             print(*(row[name] for name in _COLUMNS), sep='\t', flush=True)  # noqa: T201
             write_table(arguments.out, rows)
+    if arguments.page:
+        arguments.page.write_text(page(rows))
     return 0
 
 
@@ -63,8 +69,45 @@ def _parse() -> argparse.Namespace:
     parser.add_argument('out', type=Path)
     for name in ('heads', 'brains', 'good'):
         parser.add_argument(f'--{name}', type=Path, nargs='*', default=[])
+    parser.add_argument('--page', type=Path, help='Markdown file with what was found')
     parser.add_argument('--processes', type=int, default=os.cpu_count())
     return parser.parse_args()
+
+
+def name_of(source: Path) -> str:
+    """Name an image with its dataset."""
+    folder = next(p for p in source.parents if not p.name.startswith(('sub-', 'ses-', 'anat')))
+    return f'{folder.name}/{source.name.partition(".")[0].removesuffix("_T1w")}'
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """Read what was found before, if anything."""
+    if not path.exists():
+        return []
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file, delimiter='\t'))
+
+
+def page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Make a page of what was found: all that were to fail, and the good ones with a problem."""
+    good = [row for row in rows if row['kind'] == GOOD]
+    bad = [row for row in rows if row['kind'] != GOOD]
+    found = sum(row['outcome'] != PASSED for row in bad)
+    doubted = [row for row in good if row['outcome'] != PASSED]
+    lines = [
+        '<!-- Written by benchmarks/failing_scans.py. -->',
+        '# Images made to fail',
+        '',
+        f'Of {len(bad)} images that were made to fail, {found} are flagged or refused '
+        f'({found / max(len(bad), 1):.0%}); of {len(good)} good ones {len(doubted)} '
+        f'({len(doubted) / max(len(good), 1):.1%}). The steps before the network tell them.',
+        '',
+        '| made | from | outcome | what is told |',
+        '|---|---|---|---|',
+    ]
+    cells = ([str(row[name]).replace('|', '/') for name in _COLUMNS] for row in [*bad, *doubted])
+    lines += [f'| {" | ".join(cell)} |' for cell in cells]
+    return '\n'.join(lines) + '\n'
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -78,7 +121,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def try_scan(job: Job) -> dict[str, Any]:
     """Run the steps before the network on an image."""
-    row: dict[str, Any] = {'kind': job.kind, 'source': job.source.name}
+    row: dict[str, Any] = {'kind': job.kind, 'source': name_of(job.source)}
     with tempfile.TemporaryDirectory() as folder:
         change = (HEADS | BRAINS).get(job.kind)
         path = make_image(job.source, change, Path(folder)) if change else job.source
@@ -91,7 +134,7 @@ def try_scan(job: Job) -> dict[str, Any]:
             reason = error_message(said).replace(folder, '')
             return row | {'outcome': 'refused', 'said': reason}
     said = numbers.pop('problems')
-    return row | {'outcome': 'flagged' if said else 'passed', 'said': '; '.join(said)} | numbers
+    return row | {'outcome': 'flagged' if said else PASSED, 'said': '; '.join(said)} | numbers
 
 
 def make_image(source: Path, change: Change, folder: Path) -> Path:
