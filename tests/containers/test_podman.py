@@ -132,7 +132,7 @@ def test_a_gpu_that_the_container_was_not_given(podman, image, tiny, out):
 def test_an_input_that_was_not_mounted(podman, image):
     result = podman('run', '--rm', *CONFINED, image, '/data', '/out', 'participant')
     assert result.returncode == 2
-    assert 'add -v <folder of your machine>:/data' in result.stderr
+    assert 'add -v <folder on your machine>:/data' in result.stderr
 
 
 def test_the_image_does_what_the_checkout_does(podman, image, tmp_path, out):
