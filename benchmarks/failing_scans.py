@@ -1,14 +1,15 @@
 """Try whether scans that cannot be right are told apart from good ones.
 
-``python benchmarks/failing_scans.py OUT.tsv --heads T1W... --brains T1W... --good T1W...`` makes
-images that must fail out of whole heads and extracted brains, runs the steps before the network on
-each and on the good ones, and writes what each step measured, and which problems it found. Images
-that are in the table already are not tried again. ``--page`` makes a page of it. See
-docs/reliability.md.
+``python benchmarks/failing_scans.py OUT.tsv --heads T1W... --brains T1W... --good DERIVATIVES...``
+makes images that must fail out of whole heads and extracted brains, runs the steps before the
+network on each, and writes what each step measured, and which problems it found; for good images
+it reads that in the output of whole runs. Images that are in the table already are not tried
+again. ``--page`` makes a page of it. See docs/reliability.md.
 """
 
 import argparse
 import csv
+import json
 import multiprocessing
 import os
 import tempfile
@@ -30,12 +31,23 @@ _SEED = 0
 GOOD, PASSED = 'good', 'passed'
 _COLUMNS = ('kind', 'source', 'outcome', 'said')
 
+# What the steps measure, and its name in QC files.
+_IN_QC = {
+    'similarity': 'registration_similarity',
+    'determinant': 'affine_determinant',
+    'coverage': 'brain_coverage',
+    'brain_ml': 'brain_volume_std_ml',
+    'head_rotation_deg': 'head_rotation_deg',
+    'tissue_contrast': 'tissue_contrast',
+    'joint_variation': 'joint_variation',
+}
+
 Head = tuple[NDArray[np.float32], NDArray[np.float64]]  # RAS+ voxels and affine
 Change = Callable[[NDArray[np.float32], NDArray[np.float64], np.random.Generator], Head]
 
 
 class Job(NamedTuple):
-    """An image to try: a kind of HEADS or BRAINS, or `good`, and what it is made of."""
+    """An image to try: a kind of HEADS or BRAINS, and what it is made of."""
 
     kind: str
     source: Path
@@ -49,8 +61,8 @@ def main() -> int:
         for kinds, sources in ((HEADS, arguments.heads), (BRAINS, arguments.brains))
         for kind, source in zip(kinds, cycle(sources), strict=False)
     ]
-    jobs += [Job(GOOD, path) for path in arguments.good]
-    rows = read_table(arguments.out)
+    rows = [row for row in read_table(arguments.out) if row['kind'] != GOOD]
+    rows += [row for folder in arguments.good for row in read_qc(folder)]
     tried = {(row['kind'], row['source']) for row in rows}
     jobs = [job for job in jobs if (job.kind, name_of(job.source)) not in tried]
     context = multiprocessing.get_context('spawn')
@@ -59,6 +71,7 @@ def main() -> int:
             rows.append(row)
             print(*(row[name] for name in _COLUMNS), sep='\t', flush=True)  # noqa: T201
             write_table(arguments.out, rows)
+    write_table(arguments.out, rows)
     if arguments.page:
         arguments.page.write_text(page(rows))
     return 0
@@ -88,6 +101,18 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file, delimiter='\t'))
 
 
+def read_qc(derivatives: Path) -> list[dict[str, Any]]:
+    """Read what whole runs have found in good images, from the QC of a derivative dataset."""
+    rows = []
+    for path in sorted(derivatives.rglob('*_desc-inpaint_qc.json')):
+        measured = json.loads(path.read_text())
+        said = measured['problems'].removeprefix('none')
+        source = f'{derivatives.name}/{path.name.partition("_desc")[0]}'
+        row = {'kind': GOOD, 'source': source, 'outcome': 'flagged' if said else PASSED}
+        rows.append(row | {'said': said} | {name: measured[qc] for name, qc in _IN_QC.items()})
+    return rows
+
+
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """Make a page of what was found: all that were to fail, and the good ones with a problem."""
     good = [row for row in rows if row['kind'] == GOOD]
@@ -100,7 +125,8 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
         '',
         f'Of {len(bad)} images that were made to fail, {found} are flagged or refused '
         f'({found / max(len(bad), 1):.0%}); of {len(good)} good ones {len(doubted)} '
-        f'({len(doubted) / max(len(good), 1):.1%}). The steps before the network tell them.',
+        f'({len(doubted) / max(len(good), 1):.1%}). The former are told by the steps before the '
+        'network, the latter by whole runs.',
         '',
         '| made | from | outcome | what is told |',
         '|---|---|---|---|',
