@@ -45,6 +45,7 @@ LABEL org.opencontainers.image.title="bids_inpaint" \
       org.opencontainers.image.base.name="python:3.11-slim-bookworm"
 ENV PATH=/opt/bids_inpaint/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
+    MPLCONFIGDIR=/opt/bids_inpaint/matplotlib \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONNOUSERSITE=1 \
     BIDS_INPAINT_CONTAINER_TAG="bids_inpaint:${VERSION}-${DEVICE}"

@@ -11,11 +11,11 @@ rm -rf "$site"/tensorflow/include "$site"/tensorflow/xla_aot_runtime_src "$site"
 find "$site" -type d -name tests -prune -exec rm -rf {} +
 
 # pip did not compile: a run imports a quarter of the 20 000 modules. These are compiled here, by
-# importing them, as the image may be read-only at run time.
+# importing them, as the image may be read-only at run time; matplotlib's list of fonts is made, too.
 find "$site" -type d -name __pycache__ -prune -exec rm -rf {} +
 cd /tmp
-MPLCONFIGDIR=/tmp/slim KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim \
-    NO_ET=1 TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=-1 "$python" - <<'PYTHON'
+MPLCONFIGDIR="$(dirname "$python")/../matplotlib" KERAS_HOME=/tmp/slim NIPYPE_CONFIG_DIR=/tmp/slim \
+    MPL_IGNORE_SYSTEM_FONTS=1 NO_ET=1 TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=-1 "$python" - <<'PYTHON'
 import ants, bids, jinja2, keras, markupsafe, matplotlib.pyplot, nibabel
 import numpy, pandas, psutil, rich, rich.logging, rich.progress, scipy.ndimage
 import scipy.optimize, scipy.spatial.transform, sqlalchemy, tensorflow, threadpoolctl, tomli_w, yaml
