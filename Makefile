@@ -21,7 +21,8 @@ demo-picture: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "slow and not gpu and not browser and not container and not slurm"
+	$(BIN)/python -m pytest --durations=25 --durations-min=5 \
+		-m "slow and not gpu and not browser and not container and not slurm"
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
