@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.files import replacing
 from bids_inpaint.run.failures import error_message
 
 _SEED = 0
@@ -139,7 +140,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write what was found, one line for each image."""
     names = dict.fromkeys(name for row in rows for name in row)
-    with path.open('w', newline='') as file:
+    with replacing(path) as temporary, temporary.open('w', newline='') as file:
         table = csv.DictWriter(file, list(names), restval='n/a', delimiter='\t')
         table.writeheader()
         table.writerows(rows)
