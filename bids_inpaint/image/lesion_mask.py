@@ -59,7 +59,7 @@ def read_lesion_mask(path: Path, t1w: nb.Nifti1Image) -> LesionMask:
     if volume_ml > _MAX_LESIONS_ML:
         refuse(
             path,
-            f'a mask of lesions, of at most {_MAX_LESIONS_ML:g} ml,',
+            f'a mask of lesions, of at most {_MAX_LESIONS_ML:g} ml',
             f'{volume_ml:.0f} ml: is it a brain mask, or inverted?',
         )
     notes = []
@@ -90,7 +90,7 @@ def _check_same_grid(path: Path, img: nb.Nifti1Image, t1w: nb.Nifti1Image) -> No
             return
     refuse(
         path,
-        f'the grid of {t1w.get_filename()}, {_describe(t1w)},',
+        f'the grid of {t1w.get_filename()}, {_describe(t1w)}',
         f'{_describe(img)}. Resample the mask to the image, with nearest neighbours',
     )
 

@@ -204,7 +204,7 @@ def _sizes(lengths_mm: NDArray[np.float64]) -> str:
 
 def refuse(path: Path, required: str, found: str, cause: BaseException | None = None) -> NoReturn:
     """Raise the error for a file."""
-    msg = f'{path}: {required} is required, found {found}'
+    msg = f'{path}: expected {required}, found {found}'
     raise BidsInpaintError(msg) from cause
 
 

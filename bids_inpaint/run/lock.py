@@ -61,7 +61,7 @@ def _lock(path: Path) -> IO[str]:
             continue
         if time.monotonic() > deadline:
             msg = (
-                f'one run at a time is required in the working folder {path.parent}, found '
+                f'expected one run at a time in the working folder {path.parent}, found '
                 f'another with the same input, output and options. Wait for it to end'
             )
             raise BidsInpaintError(msg)

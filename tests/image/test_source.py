@@ -163,7 +163,7 @@ def test_a_bad_image_is_refused_by_name_requirement_and_finding(tmp_path, case):
         read_source(path)
     message = str(error.value)
     assert message.startswith(f'{path}: ')
-    before, after = message.split(' is required, found ')
+    before, after = message.split(', found ')
     assert required in before
     assert found in after
 
@@ -178,7 +178,7 @@ def test_a_number_of_dimensions_that_nifti_lacks_is_refused(tmp_path, order, num
     content = bytearray(path.read_bytes())
     content[40:42] = np.array(number, f'{order}i2').tobytes()
     path.write_bytes(content)
-    with pytest.raises(BidsInpaintError, match='a NIfTI image is required, found not one'):
+    with pytest.raises(BidsInpaintError, match='expected a NIfTI image, found not one'):
         read_source(path)
 
 
@@ -193,7 +193,7 @@ def test_the_largest_voxels_and_least_field_are_taken_whatever_is_rounded(tmp_pa
 
 def test_a_truncated_uncompressed_image_is_refused(tmp_path):
     damage_uncompressed(tmp_path / 'a.nii')
-    with pytest.raises(BidsInpaintError, match=r'a\.nii: a whole NIfTI image is required'):
+    with pytest.raises(BidsInpaintError, match=r'a\.nii: expected a whole NIfTI image'):
         read_source(tmp_path / 'a.nii')
 
 
@@ -205,7 +205,7 @@ def test_another_format_is_refused(tmp_path):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     path = tmp_path / 'a.nii'
-    with pytest.raises(BidsInpaintError, match=f'^{re.escape(str(path))}: a file is required'):
+    with pytest.raises(BidsInpaintError, match=f'^{re.escape(str(path))}: expected a file'):
         read_source(path)
     path.symlink_to('.git/annex/objects/a.nii')
     with pytest.raises(BidsInpaintError, match=r'link.*DataLad'):
@@ -231,7 +231,7 @@ def test_an_unreadable_file_is_refused():
         )
     last = result.stderr.splitlines()[-1]
     assert last.startswith('bids_inpaint.errors.BidsInpaintError')
-    assert f'{path}: a readable file is required, found one that cannot be read' in last
+    assert f'{path}: expected a readable file, found one that cannot be read' in last
 
 
 # A signalling not-a-number in the affine, as nibabel reads it.

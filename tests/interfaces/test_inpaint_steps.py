@@ -117,7 +117,7 @@ def test_a_source_that_was_changed_since_it_was_first_read_is_refused(tmp_path, 
     with pytest.raises(BidsInpaintError, match='changed during the run'):
         run(ToNative(), tmp_path, reference=str(source), in_file=zero, **files)
     source.unlink()
-    with pytest.raises(BidsInpaintError, match='a file is required, found none'):
+    with pytest.raises(BidsInpaintError, match='expected a file, found none'):
         run(ToNative(), tmp_path, reference=str(source), in_file=zero, **files)
 
 

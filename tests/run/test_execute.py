@@ -29,7 +29,7 @@ def refuse(name):
     try:
         ImportedPath('/no/such/file').read_bytes()
     except OSError as error:
-        msg = f'{name}: a NIfTI image\nis required'
+        msg = f'{name}: expected\na NIfTI image'
         raise ImportedError(msg) from error
 
 
@@ -105,7 +105,7 @@ def test_a_failure_is_told_by_scan_step_and_message(
     assert error is not None
     found = {f.scan.name: (f.step, f.reason) for f in failures}
     assert found == {
-        'sub-01': ('step', 'a.nii: a NIfTI image is required'),
+        'sub-01': ('step', 'a.nii: expected a NIfTI image'),
         'sub-01_run-2': ('step', 'ZeroDivisionError: division by zero'),
     }
     for failure in failures:

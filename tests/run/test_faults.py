@@ -172,7 +172,7 @@ def test_input_removed(attempt, survives, undisturbed):
     survives(
         'input removed',
         run,
-        'a file is required, found none',
+        'expected a file, found none',
         mend=lambda: shutil.copy(source, attempt.t1w),
     )
 
@@ -191,7 +191,7 @@ def test_two_runs_of_different_participants(attempt, undisturbed):
 def test_two_runs_of_the_same_participant(attempt, undisturbed, works):
     runs = [attempt.start(work=work) for work in works]
     statuses = [run.end() for run in runs]
-    said = [run.told('one run at a time is required') for run in runs]
+    said = [run.told('expected one run at a time') for run in runs]
     left, wrong = attempt.differs(undisturbed / 'out'), attempt.wrong()
     told = [not status or text for status, text in zip(statuses, said, strict=True)]
     where = 'one working folder' if len(set(works)) == 1 else 'working folders of their own'

@@ -105,7 +105,7 @@ REFUSED = {
     'raw': (not_compressed, 'not compressed'),
     'petabytes': (petabytes, 'a header of 200000 x 200000 x 200000 voxels'),
     'quaternion': (no_rotation, 'quaternion'),
-    'zscored': (brain_z_scored, 'background is darker than the brain is required, found values'),
+    'zscored': (brain_z_scored, 'background is darker than the brain, found values'),
 }
 
 

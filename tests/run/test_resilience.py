@@ -67,8 +67,8 @@ def spoil(name, path):
 
 
 SPOILT = {
-    'truncated': 'whole NIfTI image is required',
-    'text': 'NIfTI image is required',
+    'truncated': 'expected a whole NIfTI image',
+    'text': 'expected a NIfTI image',
     'zero bytes': 'an empty file of 0 bytes',
     'not finite': '1 voxels with NaN',
     'four dimensions': 'found the shape (30, 30, 30, 5)',
