@@ -125,9 +125,8 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
         '# Images made to fail',
         '',
         f'Of {len(bad)} images that were made to fail, {found} are flagged or refused '
-        f'({found / max(len(bad), 1):.0%}); of {len(good)} good ones {len(doubted)} '
-        f'({len(doubted) / max(len(good), 1):.1%}). The former are told by the steps before the '
-        'network, the latter by whole runs.',
+        f'({found / max(len(bad), 1):.0%}), by the steps before the network; of {len(good)} good '
+        f'ones, run as a whole, {len(doubted)} ({len(doubted) / max(len(good), 1):.0%}).',
         '',
         '| made | from | outcome | what is told |',
         '|---|---|---|---|',
@@ -158,10 +157,12 @@ def try_scan(job: Job) -> dict[str, Any]:
             said = traceback.format_exc()
             if BidsInpaintError.__name__ not in said:
                 raise
-            reason = error_message(said).replace(folder, '')
+            reason = error_message(said).replace(f'{path}: ', '')
             return row | {'outcome': 'refused', 'said': reason}
     said = numbers.pop('problems')
-    return row | {'outcome': 'flagged' if said else PASSED, 'said': '; '.join(said)} | numbers
+    outcome = 'flagged' if said else PASSED
+    told = '; '.join(problem.removesuffix('.') for problem in said)
+    return row | {'outcome': outcome, 'said': told} | numbers
 
 
 def make_image(source: Path, change: Change, folder: Path) -> Path:

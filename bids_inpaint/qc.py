@@ -115,7 +115,7 @@ REGISTRATION = (
         name='brain_coverage',
         description='Share of the template brain that is in the field of view',
         title='share of the brain in the field of view',
-        low=0.8,
+        low=0.9,
         sentence='Only {percent:.0f} % of the brain lies in the field of view.',
     ),
     Number(name='registration_strategy', description='Registration strategy that was used'),
