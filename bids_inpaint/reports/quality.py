@@ -26,7 +26,7 @@ def quality_rows(numbers: Mapping[str, Any]) -> list[Row]:
     Examples
     --------
     >>> quality_rows({'brain_coverage': 0.5})[2]
-    Row(title='share of the brain in the field of view', value='0.5', limits='at least 0.8', \
+    Row(title='share of the brain in the field of view', value='0.5', limits='at least 0.9', \
 passed=False)
 
     """
