@@ -6,7 +6,6 @@ from typing import NamedTuple
 import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bids_inpaint.image.native import conform, ras_grid
 from bids_inpaint.image.source import read_image, refuse
@@ -70,13 +69,6 @@ def read_lesion_mask(path: Path, t1w: nb.Nifti1Image) -> LesionMask:
     if not mask.data.any():
         notes.append('the mask is empty: the image is not changed')
     return LesionMask(mask.data > 0, notes)
-
-
-def dilate(mask: NDArray[np.bool_], voxels: int) -> NDArray[np.bool_]:
-    """Dilate a mask by a number of voxels along the axes of its grid; (X, Y, Z) bool."""
-    if not voxels:  # SciPy takes 0 for "until nothing changes"
-        return mask
-    return np.asarray(ndimage.binary_dilation(mask, iterations=voxels))
 
 
 def _check_same_grid(path: Path, img: nb.Nifti1Image, t1w: nb.Nifti1Image) -> None:

@@ -18,7 +18,7 @@ from bids_inpaint.image.bias import estimate_bias_field, expand_field, thin_fiel
 from bids_inpaint.image.denoise import around_brain, denoise
 from bids_inpaint.image.fill import brain_with_lesions, hidden_region
 from bids_inpaint.image.intensity import normalise
-from bids_inpaint.image.lesion_mask import dilate, read_lesion_mask
+from bids_inpaint.image.lesion_mask import read_lesion_mask
 from bids_inpaint.image.native import conform
 from bids_inpaint.image.register.affine import (
     register_to_template,
@@ -31,7 +31,7 @@ from bids_inpaint.image.resample import Grid, resample
 from bids_inpaint.image.source import read_source, refuse
 from bids_inpaint.image.template import brain_box, load_template, template_grid
 from bids_inpaint.image.tissue import certain_tissues, joint_variation, tissue_contrast
-from bids_inpaint.image.volume import Volume, load, load_mask, save, volume_mm3
+from bids_inpaint.image.volume import Volume, dilate, load, load_mask, save, volume_mm3
 from bids_inpaint.image.zero import Zero, find_zero, shift
 from bids_inpaint.interfaces.base import (
     INTENSITY_STEP,

@@ -2,14 +2,11 @@ import nibabel as nb
 import numpy as np
 import pytest
 import tiny_app
-from hypothesis import given
-from hypothesis import strategies as st
 from image_grids import GRIDS, grid_of
-from scipy import ndimage
 
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image import lesion_mask
-from bids_inpaint.image.lesion_mask import dilate, read_lesion_mask
+from bids_inpaint.image.lesion_mask import read_lesion_mask
 from bids_inpaint.image.native import conform
 from bids_inpaint.image.source import read_source
 
@@ -176,11 +173,3 @@ def test_a_truncated_mask_is_refused(write, t1w):
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(BidsInpaintError, match='expected a whole NIfTI image, found'):
         read_lesion_mask(path, t1w)
-
-
-@given(voxels=st.integers(0, 4), seed=st.integers(0, 20))
-def test_dilation_reaches_as_far_as_it_says(voxels, seed):
-    mask = np.random.default_rng(seed).random((9, 10, 11)) > 0.98
-    distance = ndimage.distance_transform_cdt(~mask, metric='taxicab') if mask.any() else None
-    expected = mask if distance is None else distance <= voxels
-    np.testing.assert_array_equal(dilate(mask, voxels), expected)

@@ -41,15 +41,25 @@ def test_box_is_the_smallest_with_its_margin_within_the_volume():
     seed=st.integers(0, 2**32 - 1),
     shape=st.tuples(*[st.integers(1, 6)] * 3),
     share=st.floats(0, 1),
+    voxels=st.integers(1, 3),
     corners=st.booleans(),
 )
-def test_a_mask_is_dilated_as_scipy_does_it(seed, shape, share, corners):
+def test_a_mask_is_dilated_as_scipy_does_it(seed, shape, share, voxels, corners):
     mask = np.random.default_rng(seed).random(shape) < share
     before = mask.copy()
     touching = ndimage.generate_binary_structure(3, 3 if corners else 1)
-    found = dilate(mask, corners=corners)
-    np.testing.assert_array_equal(found, ndimage.binary_dilation(mask, touching))
+    found = dilate(mask, voxels, corners=corners)
+    expected = ndimage.binary_dilation(mask, touching, iterations=voxels)
+    np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mask, before)
+
+
+@given(voxels=st.integers(0, 4), seed=st.integers(0, 20))
+def test_dilation_reaches_as_far_as_it_says(voxels, seed):
+    mask = np.random.default_rng(seed).random((9, 10, 11)) > 0.98
+    distance = ndimage.distance_transform_cdt(~mask, metric='taxicab') if mask.any() else None
+    expected = mask if distance is None else distance <= voxels
+    np.testing.assert_array_equal(dilate(mask, voxels), expected)
 
 
 @pytest.mark.parametrize('orientation', ORIENTATIONS)

@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bids_inpaint.image.template import SHAPE, load_template
 from bids_inpaint.image.tissue import SURE_PROBABILITY
+from bids_inpaint.image.volume import dilate
 from bids_inpaint.network.config import WHITE_MATTER
 from bids_inpaint.network.inference import HIDDEN
 from bids_inpaint.training.data import Brain, Example
@@ -135,7 +135,7 @@ def grow(
     masks are drawn with a margin: the network has to know where white matter ends.
     """
     by = int(rng.integers(config.hidden_margin_vox[0], config.hidden_margin_vox[1] + 1))
-    return ndimage.binary_dilation(mask, iterations=by) if by else mask
+    return dilate(mask, by)
 
 
 def restore_white_matter(changed: NDArray[np.float32], before: NDArray[np.float32]) -> np.float32:
