@@ -4,6 +4,7 @@ import configparser
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nipype.pipeline import engine as pe
 from nipype.pipeline import plugins
 from nipype.pipeline.engine import nodes as nipype_nodes
 from nipype.pipeline.engine import utils as nipype_utils
+from nipype.pipeline.plugins import base as nipype_plugins
 
 from bids_inpaint.bids.scan import Scan
 from bids_inpaint.errors import BidsInpaintError
@@ -147,6 +149,8 @@ def _configure_nipype(settings: Settings) -> None:
     # question mark for that of a pattern.
     nipype_config._config._interpolation = configparser.Interpolation()
     nipype_nodes.glob = nipype_utils.glob = _glob_in_folder
+    # Else a clock that is set back while nipype looks for finished nodes makes it sleep that long.
+    nipype_plugins.time = time.monotonic
     nipype_config.update_config(
         {
             'logging': {

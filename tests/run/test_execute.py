@@ -1,6 +1,7 @@
 """Running, and saying what failed, with graphs of one node or two."""
 
 import gc
+import itertools
 import os
 import re
 import signal
@@ -126,6 +127,21 @@ def test_a_failure_does_not_stop_the_other_scan(plugin, make_workflow, settings,
     failures, _ = run_with(plugin, workflow, settings, scans, tmp_path)
     assert [f.scan.name for f in failures] == ['sub-01']
     assert counted.read_text() == 'xx'
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(
+    make_workflow, settings, scans, tmp_path, monkeypatch
+):
+    clock, naps, sleep = itertools.count(0, -3600), [], time.sleep
+    monkeypatch.setattr('nipype.pipeline.plugins.base.time', lambda: float(next(clock)))
+    monkeypatch.setattr(
+        'nipype.pipeline.plugins.base.sleep', lambda s: (naps.append(s), sleep(min(s, 1)))
+    )
+    function = (wait_and_count, {'path': str(tmp_path / 'count')})
+    workflow = make_workflow(function, function)
+    assert run_with('MultiProc', workflow, settings, scans, tmp_path) == ([], None)
+    assert naps
+    assert max(naps) < 1
 
 
 @pytest.mark.slow

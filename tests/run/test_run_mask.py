@@ -164,7 +164,8 @@ def test_a_mask_on_another_grid_fails_its_image_only(linear, draw_mask, out, cap
     assert main(linear()) == 1
     error = capsys.readouterr().err
     assert '1 of 2 T1w images failed' in error
-    assert f'{MASKED}_label-lesion_roi.nii.gz: the grid of {out.parent}/raw/{MASKED}_T1w' in error
+    mask = f'{MASKED}_label-lesion_roi.nii.gz'
+    assert f'{mask}: expected the grid of {out.parent}/raw/{MASKED}_T1w' in error
     assert error.count('42 x 48 x 40 voxels of 4 x 4 x 4 mm, RAS, affine') == 2
     assert not list(out.glob('sub-01/**/*.nii.gz'))
     assert (out / f'{BLIND}_desc-inpainted_T1w.nii.gz').exists()
