@@ -179,6 +179,15 @@ def unlike_cases(folder: Path) -> Iterator[Case]:
         yield _of_brain(dataset, path, brain, 'test', example, 0)
 
 
+def single_images(setup: Setup) -> Iterator[tuple[str, Case]]:
+    """Yield the images of `--unlike`, then patients, each with the name of its dataset."""
+    for folder in setup.unlike:
+        for case in unlike_cases(folder):
+            yield folder.resolve().name, case
+    for case in patient_cases(setup):
+        yield setup.patients.resolve().name if setup.patients else '', case
+
+
 def _of_brain(
     dataset: str, path: Path, brain: Brain, side: Side, example: Example, number: int
 ) -> Case:

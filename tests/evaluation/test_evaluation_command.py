@@ -30,6 +30,7 @@ from bids_inpaint.evaluation.tables import (
     lesion_maps,
     reconstruction,
     registration,
+    repeated_scans,
     segmentation,
     timing,
 )
@@ -37,6 +38,8 @@ from bids_inpaint.image.ants_bridge import to_ants
 from bids_inpaint.image.template import AFFINE
 from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.network.card import read_card, write_card
+
+LESION = (slice(9, 13), slice(10, 13), slice(10, 14))
 
 
 def _rows(path):
@@ -46,7 +49,7 @@ def _rows(path):
 
 def test_tables_are_named_by_their_letters(capsys):
     base = ['--brains', 'a', 'b', '--masks', 'm', '--out', 'o']
-    assert command._parse(base).only == list('abcdefg')
+    assert command._parse(base).only == list('abcdefgh')
     assert command._parse([*base, '--only', 'c, a']).only == ['c', 'a']
     with pytest.raises(SystemExit):
         command._parse([*base, '--only', 'a,x'])
@@ -224,6 +227,7 @@ def test_every_table_is_made_and_made_again_from_memory(
             'e_registration',
             'f_time_and_memory',
             'g_generality',
+            'h_repeated_scans',
         )
     ]
     _check_end_to_end(setup.out)
@@ -271,14 +275,13 @@ def _check_end_to_end(out):
     assert float(timed['first_s']) > 0
 
 
-def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_path, monkeypatch):
-    write_scan(tmp_path / 'others', 'sub-x1_ses-1', healthy_brain(7))
-    write_scan(tmp_path / 'others', 'sub-x1_ses-2', healthy_brain(8))
+def fill_all(setup, monkeypatch):
+    """Let the network fill the lesion, wherever it is asked."""
 
     def fill(t1w, brain_mask, **_):
         inpainted, probability = t1w.copy(), np.zeros_like(t1w)
-        inpainted[9:13, 10:13, 10:14] = WHITE
-        probability[9:13, 10:13, 10:14] = 0.9
+        inpainted[LESION] = WHITE
+        probability[LESION] = 0.9
         return Prediction(inpainted * brain_mask, probability), {}
 
     monkeypatch.setattr('bids_inpaint.evaluation.methods.inpaint_on_device', fill)
@@ -291,6 +294,12 @@ def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_pat
         lesion_threshold=0.5,
     )
     write_card(told, setup.models / 'blind')
+
+
+def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_path, monkeypatch):
+    write_scan(tmp_path / 'others', 'sub-x1_ses-1', healthy_brain(7))
+    write_scan(tmp_path / 'others', 'sub-x1_ses-2', healthy_brain(8))
+    fill_all(setup, monkeypatch)
     (table,) = generality.make(replace(setup, unlike=(tmp_path / 'others',)))
     others, patients = table.rows[:2], table.rows[2:]
     assert [row['name'] for row in others] == ['sub-x1_ses-1', 'sub-x1_ses-2']
@@ -306,3 +315,35 @@ def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_pat
         assert row['contrast_gone'] > 0.9
         assert row['outside_ml'] == 0
         assert row['strong_ml'] == 0.048
+
+
+def test_volumes_of_repeated_scans_agree_better_where_lesions_are_filled(
+    setup, tmp_path, monkeypatch
+):
+    lesioned = flat_brain()
+    lesioned[LESION] = GREY
+    for name, t1w in (('x1_ses-1', flat_brain()), ('x1_ses-2', lesioned), ('x2', flat_brain())):
+        write_scan(tmp_path / 'others', f'sub-{name}', t1w)
+    fill_all(setup, monkeypatch)
+
+    def by_brightness(t1w, brain_mask):
+        return (np.digitize(t1w, [0.6, 1.1]) + 1).astype(np.uint8) * brain_mask
+
+    monkeypatch.setattr(repeated_scans, 'atropos', by_brightness)
+    (table,) = repeated_scans.make(replace(setup, unlike=(tmp_path / 'others',)))
+    ((row),) = table.rows
+    assert row['participant'] == 'x1'
+    assert row['sessions'] == 'sub-x1_ses-1, sub-x1_ses-2'
+    _, grey, white = (float(tissue.sum()) for tissue in tissue_maps())
+    assert row['GM_before'] == pytest.approx(48 / (grey + 24))
+    assert row['WM_before'] == pytest.approx(48 / (white - 24))
+    assert row['CSF_before'] == row['CSF_after'] == row['GM_after'] == row['WM_after'] == 0
+
+
+def test_tissue_volumes_are_those_of_the_t1w(make_case):
+    case = make_case(flat_brain(), np.zeros(SHAPE))
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[0, 0, :8] = 2
+    stretched = replace(case, anat2std_xfm=np.diag([2.0, 2.0, 2.0, 1.0]))
+    assert repeated_scans.tissue_volumes(labels, case)['GM'] == pytest.approx(0.008)
+    assert repeated_scans.tissue_volumes(labels, stretched)['GM'] == pytest.approx(0.001)

@@ -9,4 +9,5 @@ TABLES = {
     'e': 'registration',
     'f': 'timing',
     'g': 'generality',
+    'h': 'repeated_scans',
 }

@@ -4,13 +4,10 @@ One prediction per image. For other scanners, slices, ages and made-up heads: ho
 for patients with an expert mask also where.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 from scipy import ndimage
 
-from bids_inpaint.evaluation.cases import Case, Setup, patient_cases, unlike_cases
+from bids_inpaint.evaluation.cases import Case, Setup, single_images
 from bids_inpaint.evaluation.lesions import patient_contrast
 from bids_inpaint.evaluation.methods import Network, predict_case
 from bids_inpaint.evaluation.report import Row, Table
@@ -26,7 +23,7 @@ def make(setup: Setup) -> list[Table]:
     """Measure every image of `--unlike`, and the patients with masks."""
     network = Network(setup.models / 'blind', setup.memory, setup.threads)
     rows = []
-    for dataset, case in _cases(setup):
+    for dataset, case in single_images(setup):
         predicted = predict_case(network, case)
         applied = predicted.apply(network.card.thresholds)
         rows.append({'dataset': dataset, **measure(case, predicted, applied)})
@@ -44,19 +41,6 @@ def make(setup: Setup) -> list[Table]:
             ],
         )
     ]
-
-
-def _cases(setup: Setup) -> Iterator[tuple[str, Case]]:
-    """Yield the images of `--unlike`, then patients, each with the name of its dataset."""
-    for folder in setup.unlike:
-        for case in unlike_cases(folder):
-            yield _name(folder), case
-    for case in patient_cases(setup):
-        yield _name(setup.patients), case
-
-
-def _name(folder: Path | None) -> str:
-    return folder.resolve().name if folder else ''
 
 
 def measure(case: Case, predicted: Predicted, applied: Applied) -> Row:
