@@ -70,12 +70,14 @@ class Applied(NamedTuple):
     """Result on the template grid, each (X, Y, Z).
 
     `inpainted` is float32, exactly the given volume where `weights` is 0; `weights` is the share
-    of the change that was used, float32 in [0, 1]; `lesion_mask` is bool.
+    of the change that was used, float32 in [0, 1]; `lesion_mask` is bool, and `may_change`, the
+    voxels that might have been changed.
     """
 
     inpainted: NDArray[np.float32]
     weights: NDArray[np.float32]
     lesion_mask: NDArray[np.bool_]
+    may_change: NDArray[np.bool_]
 
 
 def apply_prediction(
@@ -114,7 +116,7 @@ def apply_prediction(
         t1w, inpainted, prediction, may_change, maps, lesion_from=thresholds.lesion_from
     )
     lesions = drop_specks(sign > thresholds.lesion, thresholds.least_lesion_vox)
-    return Applied(inpainted, weights, lesions)
+    return Applied(inpainted, weights, lesions, may_change)
 
 
 def apply_fill(
@@ -122,7 +124,7 @@ def apply_fill(
 ) -> Applied:
     """Use the whole filling of a mask, whatever the difference; each (X, Y, Z)."""
     weights = filled.astype(np.float32)
-    return Applied(composite(t1w, inpainted, weights), weights, filled)
+    return Applied(composite(t1w, inpainted, weights), weights, filled, filled)
 
 
 def take_change(

@@ -106,6 +106,12 @@ class Facts:
     lesion_threshold: float | None = None
     min_size_mm3: float | None = None
     ventricle_change: float | None = None
+    change_probability: float | None = None
+    unchanged_lesion_std_mm3: float | None = None
+    change_far_std_mm3: float | None = None
+    change_callosum_std_mm3: float | None = None
+    change_brainstem_std_mm3: float | None = None
+    change_rim_std_mm3: float | None = None
     # all
     seconds: float = 0.0
     peak_memory_mb: float = 0.0

@@ -31,6 +31,17 @@ from bids_inpaint.interfaces.base import (
     source_image,
 )
 
+# Facts of `composite` that are QC numbers under the same name.
+_OF_CHANGE = (
+    'ventricle_change',
+    'change_probability',
+    'unchanged_lesion_std_mm3',
+    'change_far_std_mm3',
+    'change_callosum_std_mm3',
+    'change_brainstem_std_mm3',
+    'change_rim_std_mm3',
+)
+
 
 class _ToNativeInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc='mask or probability on the template grid')
@@ -132,7 +143,7 @@ def summarise(facts: Sequence[Facts]) -> dict[str, Any]:
         'peak_memory_mb': max(fact.peak_memory_mb for fact in facts),
         'version': __version__,
         'lesion_map_from': steps['composite'].lesion_map_from,
-        'ventricle_change': steps['composite'].ventricle_change,
+        **{name: getattr(steps['composite'], name) for name in _OF_CHANGE},
     }
     if 'add_fill' in steps:
         numbers |= {

@@ -55,7 +55,8 @@ def shown_limits(number: Number) -> tuple[float | None, float | None]:
 
 def _row(number: Number, found: Mapping[str, Any]) -> Row:
     """Format one number."""
-    limits, value = _limits(number), found.get(number.name)
+    limits = _limits(number) if number.is_judged(found) else ''
+    value = found.get(number.name)
     if value is None:
         return Row(number.title, 'not measured', limits, passed=False)
     shown = value * number.scale

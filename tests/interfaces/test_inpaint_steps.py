@@ -263,6 +263,9 @@ def test_without_a_threshold_no_lesion_is_mapped(tmp_path):
     assert not isdefined(out.lesion_mask)
     assert out.facts.lesion_threshold is None
     assert out.facts.decided_by == 'difference'
+    assert out.facts.unchanged_lesion_std_mm3 is None
+    assert out.facts.change_probability is None
+    assert out.facts.change_far_std_mm3 is not None
 
 
 @pytest.mark.usefixtures('coarse')
@@ -273,6 +276,10 @@ def test_the_probability_decides_where_there_is_one(tmp_path):
     np.testing.assert_array_equal(load(out.lesion_mask).data > 0, share > 0.5)
     assert out.facts.decided_by == 'probability'
     assert out.facts.lesion_map_from == 'probability'
+    changed = load(out.change_mask).data > 0
+    mean = (0.9 * (share > 0.5))[changed].mean()
+    assert out.facts.change_probability == pytest.approx(mean, abs=0.01)
+    assert out.facts.unchanged_lesion_std_mm3 == 0
     files, _ = _lesion_files(tmp_path, probability=0.15 * (share > 0.5))
     out = run(_composite(), tmp_path, **files)
     assert difference.max() > 0.2, 'the difference alone would have been taken'

@@ -67,6 +67,15 @@ def test_ventricles_that_were_not_measured_are_no_failure():
     assert [row.passed for row in shown if 'ventricles' in row.title] == [True]
 
 
+def test_number_that_is_not_judged_is_shown_without_limits():
+    title = 'mean lesion probability of the change'
+    unsure = {**GOOD, 'change_probability': 0.3}
+    few = {row.title: row for row in quality_rows({**unsure, 'change_volume_mm3': 500.0})}
+    many = {row.title: row for row in quality_rows({**unsure, 'change_volume_mm3': 5000.0})}
+    assert (few[title].limits, few[title].passed) == ('', None)
+    assert (many[title].limits, many[title].passed) == ('at least 0.35', False)
+
+
 def test_volume_is_shown_in_ml():
     rows = {row.title: row for row in quality_rows(GOOD)}
     assert rows['volume changed'].value == '1 ml'
