@@ -158,12 +158,28 @@ def test_what_is_hidden_reaches_beyond_lesions_by_a_margin(masks, margin):
 def test_some_of_what_is_hidden_lies_beyond_white_matter(brains, masks, beyond, anywhere):
     config = replace(CONFIG.lesions, beyond_white_matter=beyond)
     box = simulate.draw_box(SHAPE, 0, np.random.default_rng(0))
+    anatomy = simulate.take_anatomy(brains[0], box)
     drawn = [
-        simulate.hide(brains[0], masks, box, np.random.default_rng(seed), config)
+        simulate.hide(anatomy, masks, box, np.random.default_rng(seed), config)
         for seed in range(8)
     ]
     assert any((e.target[e.share > 0] < 1).any() for e in drawn) == anywhere
     assert all((e.target[e.share > 0] > 0).all() for e in drawn)
+
+
+def test_white_matter_is_paler_around_what_is_hidden_if_the_config_says_so(brains, masks):
+    box = simulate.draw_box(SHAPE, 0, np.random.default_rng(0))
+    anatomy = simulate.take_anatomy(brains[0], box)
+    pale = replace(CONFIG.lesions, halo_probability=1.0, halo_depth=(0.2, 0.2))
+    made = [
+        simulate.hide(anatomy, masks, box, np.random.default_rng(1), config)
+        for config in (CONFIG.lesions, pale)
+    ]
+    np.testing.assert_array_equal(made[0].share, made[1].share)
+    ratio = made[1].target[anatomy.white_matter] / made[0].target[anatomy.white_matter]
+    assert 0.79 < ratio.min() < 0.95
+    others = ~anatomy.white_matter
+    np.testing.assert_array_equal(made[1].target[others], made[0].target[others])
 
 
 def test_filling_is_measured_where_it_was_hidden():

@@ -129,13 +129,10 @@ class Batches(keras.utils.PyDataset):
         else:
             brain = sources.brains[int(rng.integers(len(sources.brains)))]
             box = draw_box(brain.t1w.shape, size, rng)
-            if config.task == 'nonblind':
-                lesions = config.lesions
-                return hide(brain, sources.masks, box, rng, lesions, changes), changes
             anatomy = draw_deformed(brain, box, rng, config.augment)
         anatomy = grow_old(anatomy, rng, config.age)
-        example = simulate(anatomy, sources.masks, box, rng, config.lesions, sources.library)
-        return example, changes
+        make = hide if config.task == 'nonblind' else simulate
+        return make(anatomy, sources.masks, box, rng, config.lesions, sources.library), changes
 
 
 def stack(

@@ -41,10 +41,11 @@ def draw_examples(
         for number in range(per_brain):
             rng = np.random.default_rng((seed, *_numbers(brain.participant), number))
             box = draw_box(brain.t1w.shape, 0, rng)
+            anatomy = take_anatomy(brain, box)
             if not hidden:
-                yield brain, simulate(take_anatomy(brain, box), masks, box, rng, config)
+                yield brain, simulate(anatomy, masks, box, rng, config)
                 continue
-            example = hide(brain, masks, box, rng, config)
+            example = hide(anatomy, masks, box, rng, config)
             lesioned = conceal(example.target, example.share > 0)
             yield brain, example._replace(lesioned=lesioned)
 

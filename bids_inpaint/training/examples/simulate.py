@@ -86,44 +86,40 @@ def simulate(
         return Example(t1w, t1w, np.zeros_like(t1w))
     allowed = anatomy.white_matter
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    if library is not None and config.shapes_per_image[1]:
-        shapes = draw_shapes(library, SHAPE, rng, config)
-        lesions |= place_mask(shapes, [s.start for s in box], allowed.shape, rng, config)
+    lesions |= _draw_shapes(library, allowed.shape, box, rng, config)
     lesions &= allowed
     if config.caps_probability and rng.random() < config.caps_probability:
         tissue = (t1w > 0) & ~is_fluid(t1w, anatomy.white_mean)
         lesions |= draw_caps(anatomy.ventricle_vox, rng, config) & tissue
-    halo = draw_halo(lesions, allowed, rng, config)
-    if halo is not None:
-        t1w = t1w * (1 - halo)
+    t1w = _paler_around(lesions, anatomy, rng, config)
     lesioned, share = add_lesions(t1w, lesions, anatomy.white_mean, rng, config)
     return Example(lesioned, t1w, share)
 
 
 def hide(
-    brain: Brain,
+    anatomy: Anatomy,
     masks: Sequence[NDArray[np.bool_]],
     box: tuple[slice, slice, slice],
     rng: np.random.Generator,
     config: LesionConfig,
-    augment_config: AugmentConfig | None = None,
+    library: ShapeLibrary | None = None,
 ) -> Example:
     """Choose the voxels of a box of a healthy brain to hide from the non-blind network.
 
     Parameters are those of `simulate`. `share` of the example is 1 where it is hidden; `lesioned`
     is still the healthy brain, so that contrast and noise can be changed before `conceal`. The
-    white matter is as bright as the network expects it.
+    white matter is as bright as the network expects it, but paler around what is hidden where the
+    config says so.
     """
-    if augment_config is None:
-        t1w = take_anatomy(brain, box).t1w
-    else:
-        t1w = draw_deformed(brain, box, rng, augment_config).t1w
-    unit = np.float32(WHITE_MATTER / brain.white_matter_mean)
     # Masks that users draw reach beyond the white matter now and then.
-    lowest = 0.0 if rng.random() < config.beyond_white_matter else brain.white_matter_lowest
-    allowed = t1w > lowest
+    beyond = rng.random() < config.beyond_white_matter
+    allowed = anatomy.t1w > 0 if beyond else anatomy.white_matter
     lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    return Example(t1w * unit, t1w * unit, (lesions & allowed).astype(np.float32))
+    lesions |= _draw_shapes(library, allowed.shape, box, rng, config)
+    lesions &= allowed
+    t1w = _paler_around(lesions, anatomy, rng, config)
+    t1w = t1w * np.float32(WHITE_MATTER / anatomy.white_mean)
+    return Example(t1w, t1w, lesions.astype(np.float32))
 
 
 def grow(
@@ -184,6 +180,28 @@ def _draw_lesions(
         mask = masks[int(rng.integers(len(masks)))]
         lesions |= place_mask(mask, corner, allowed.shape, rng, config)
     return lesions
+
+
+def _draw_shapes(
+    library: ShapeLibrary | None,
+    shape: Sequence[int],
+    box: tuple[slice, slice, slice],
+    rng: np.random.Generator,
+    config: LesionConfig,
+) -> NDArray[np.bool_]:
+    """Single lesions of the library, deformed together; none without it."""
+    if library is None or not config.shapes_per_image[1]:
+        return np.zeros(shape, bool)
+    shapes = draw_shapes(library, SHAPE, rng, config)
+    return place_mask(shapes, [s.start for s in box], shape, rng, config)
+
+
+def _paler_around(
+    lesions: NDArray[np.bool_], anatomy: Anatomy, rng: np.random.Generator, config: LesionConfig
+) -> NDArray[np.float32]:
+    """Make white matter paler around lesions, where the config says so; float32."""
+    halo = draw_halo(lesions, anatomy.white_matter, rng, config)
+    return anatomy.t1w if halo is None else anatomy.t1w * (1 - halo)
 
 
 @cache
