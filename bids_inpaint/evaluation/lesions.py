@@ -54,10 +54,19 @@ class Lesion:
 
         `t1w` is the whole volume (X, Y, Z). A lesion that was filled too brightly has contrast.
         """
-        if not self.ring.any():
-            return float('nan')
+        core, ring = self._levels(t1w)
+        return abs(core - ring)
+
+    def brightness(self, t1w: NDArray[np.float32]) -> float:
+        """Mean of the core relative to that of the ring, in a whole volume; NaN without a ring."""
+        core, ring = self._levels(t1w)
+        return core / ring
+
+    def _levels(self, t1w: NDArray[np.float32]) -> tuple[float, float]:
+        """Means of core and ring."""
         inside = t1w[self.box]
-        return abs(float(inside[self.core].mean()) - float(inside[self.ring].mean()))
+        ring = float(inside[self.ring].mean()) if self.ring.any() else float('nan')
+        return float(inside[self.core].mean()), ring
 
     def error(
         self, truth: NDArray[np.float32], t1w: NDArray[np.float32], *, core: bool = False
@@ -174,6 +183,12 @@ def mean_contrast(lesions: Sequence[Lesion], t1w: NDArray[np.float32]) -> float:
     """Mean contrast of lesions in a volume (X, Y, Z), weighted by their size."""
     rows = [{'contrast': lesion.contrast(t1w), 'size_mm3': lesion.size_mm3} for lesion in lesions]
     return mean_by_volume(rows, 'contrast')
+
+
+def mean_brightness(lesions: Sequence[Lesion], t1w: NDArray[np.float32]) -> float:
+    """Mean brightness of lesions relative to their surroundings in a volume (X, Y, Z)."""
+    rows = [{'value': lesion.brightness(t1w), 'size_mm3': lesion.size_mm3} for lesion in lesions]
+    return mean_by_volume(rows, 'value')
 
 
 def mean_by_volume(rows: Sequence[Row], name: str) -> float:

@@ -58,6 +58,7 @@ def test_contrast_is_against_white_matter_two_to_five_mm_around(make_case):
     assert lesion.contrast(given) == pytest.approx(WHITE - 1.0, abs=1e-6)
     overshoot = np.where(share > 0, 1.6, given).astype(np.float32)
     assert lesion.contrast(overshoot) == pytest.approx(0.2, abs=1e-6)
+    assert lesion.brightness(overshoot) == pytest.approx(1.6 / WHITE, abs=1e-6)
     ring = truth[lesion.box][lesion.ring]
     assert ring.min() > (WHITE + GREY) / 2  # white matter only, though grey is within 5 mm
 
@@ -120,6 +121,7 @@ def test_a_patient_has_its_contrast_before_and_after(make_case):
     assert nothing['lesion_ml'] == pytest.approx(0.072)
     assert nothing['contrast'] == pytest.approx(0.4, abs=1e-3)
     assert nothing['reduction'] == pytest.approx(0, abs=1e-6)
+    assert nothing['brightness'] == pytest.approx(1 - 0.4 / WHITE, abs=1e-3)
     assert inpainted['contrast'] == pytest.approx(8 * 0.4 / 72, abs=1e-3)
     assert inpainted['reduction'] == pytest.approx(64 / 72, abs=1e-3)
     assert inpainted['change_outside_ml'] == pytest.approx(0.001)

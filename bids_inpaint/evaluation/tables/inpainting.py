@@ -24,6 +24,7 @@ from bids_inpaint.evaluation.lesions import (
     class_names,
     class_of,
     find_lesions,
+    mean_brightness,
     mean_by_volume,
     mean_contrast,
 )
@@ -201,8 +202,9 @@ def _patients(
         'b. Blind inpainting, patients one by one',
         rows,
         [
-            'Lesions as experts drew them. Contrast as for simulated lesions; `reduction` is the '
-            'share of it that is gone.',
+            'Lesions as experts drew them. `brightness`: mean of a lesion relative to the white '
+            'matter 2 to 5 mm around it, weighted by volume. Contrast as for simulated lesions; '
+            '`reduction` is the share of it that is gone.',
             f'`change_outside_ml`: voxels outside what was drawn that changed by more than '
             f'{_CHANGE} of the mean of the brain.',
             'Patients of the validation side have had a part in choosing thresholds; the network '
@@ -230,6 +232,7 @@ def patient_rows(case: Case, volumes: Volumes) -> list[Row]:
                 'white_matter': case.white_matter,
                 'method': method,
                 'lesion_mean': float(volume[mask].mean()) if mask.any() else float('nan'),
+                'brightness': mean_brightness(lesions, volume),
                 'contrast': contrast,
                 'reduction': 1 - contrast / before,
                 'change_outside_ml': float(
