@@ -7,6 +7,7 @@ add a number, measure it in `bids_inpaint.interfaces.quality`, and add it here.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bids_inpaint.errors import BidsInpaintError
@@ -91,6 +92,8 @@ class Number:
             )
             raise BidsInpaintError(msg)
 
+
+_volume = partial(Number, units='mm^3', unit='ml', scale=1e-3)
 
 SIMILARITY = Number(
     name='registration_similarity',
@@ -193,13 +196,10 @@ CHANGE = (
         'resampling alone, more than {high}',
     ),
     # The largest lesion loads in multiple sclerosis are about 100 ml.
-    Number(
+    _volume(
         name='change_volume_mm3',
         description='Volume of the voxels that were changed',
-        units='mm^3',
         title='volume changed',
-        unit='ml',
-        scale=1e-3,
         high=150_000.0,
         sentence='{value:.0f} mm3 were changed, more than {high:.0f} mm3',
     ),
@@ -231,13 +231,10 @@ CHANGE = (
         optional=True,
     ),
     # At most 2,865 in 57 of these images; 4,608 to 12,022 in four of patients.
-    Number(
+    _volume(
         name='unchanged_lesion_std_mm3',
         description='Volume of the lesion map that was not changed, on the template',
-        units='mm^3',
         title='lesion map that was not changed',
-        unit='ml',
-        scale=1e-3,
         high=3500.0,
         sentence='{value:.0f} mm3 of the lesion map were not changed, more than {high:.0f} mm3: '
         'lesions are left',
@@ -245,47 +242,35 @@ CHANGE = (
     ),
     # Limits are above what experts drew in 32 images of patients: 5,989, 3,395, 1,430 and 4,434
     # mm3 (the last in five images only).
-    Number(
+    _volume(
         name='change_far_std_mm3',
         description='Volume changed more than 2 mm from white matter, on the template',
-        units='mm^3',
         title='volume changed more than 2 mm from white matter',
-        unit='ml',
-        scale=1e-3,
         high=8000.0,
         sentence='{value:.0f} mm3 were changed more than 2 mm from white matter, more than '
         '{high:.0f} mm3',
         optional=True,
     ),
-    Number(
+    _volume(
         name='change_callosum_std_mm3',
         description='Volume changed in the corpus callosum and next to it, on the template',
-        units='mm^3',
         title='volume changed in the corpus callosum',
-        unit='ml',
-        scale=1e-3,
         high=5000.0,
         sentence='{value:.0f} mm3 were changed in the corpus callosum, more than {high:.0f} mm3',
         optional=True,
     ),
-    Number(
+    _volume(
         name='change_brainstem_std_mm3',
         description='Volume changed in the brainstem, on the template',
-        units='mm^3',
         title='volume changed in the brainstem',
-        unit='ml',
-        scale=1e-3,
         high=2500.0,
         sentence='{value:.0f} mm3 were changed in the brainstem, more than {high:.0f} mm3',
         optional=True,
     ),
-    Number(
+    _volume(
         name='change_rim_std_mm3',
         description='Volume changed within 3 mm of the CSF of the ventricles, on the template',
-        units='mm^3',
         title='volume changed within 3 mm of the ventricles',
-        unit='ml',
-        scale=1e-3,
         high=10_000.0,
         sentence='{value:.0f} mm3 were changed within 3 mm of the ventricles, more than '
         '{high:.0f} mm3',
@@ -310,13 +295,10 @@ OTHERS = (
         description='Number of lesions in the lesion map',
         title='lesions',
     ),
-    Number(
+    _volume(
         name='lesion_volume_mm3',
         description='Volume of the lesion map',
-        units='mm^3',
         title='lesion volume',
-        unit='ml',
-        scale=1e-3,
     ),
     Number(
         name='lesion_map_from',
