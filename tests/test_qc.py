@@ -28,9 +28,9 @@ def test_good_numbers_have_no_problem():
         ({'change_volume_mm3': 150_001.0}, '150001 mm3 were changed'),
         ({'unchanged_lesion_std_mm3': 3600.0}, '3600 mm3 of the lesion map were not changed'),
         ({'change_far_std_mm3': 8001.0}, 'more than 2 mm from white matter'),
-        ({'change_callosum_std_mm3': 5001.0}, 'in the corpus callosum, more than 5000 mm3'),
+        ({'change_callosum_std_mm3': 5001.0}, 'next to the corpus callosum, more than 5000 mm3'),
         ({'change_brainstem_std_mm3': 2501.0}, 'in the brainstem'),
-        ({'change_rim_std_mm3': 10_001.0}, 'within 3 mm of the ventricles'),
+        ({'change_rim_std_mm3': 10_001.0}, 'within 3 mm of the CSF'),
     ],
 )
 def test_each_limit_is_named_with_what_was_found(changed, said):
@@ -45,6 +45,7 @@ def test_a_number_that_depends_on_another_is_judged_from_a_size_on():
     assert 'mean lesion probability of the changed voxels is 0.30, less than 0.35' in problem
     assert problems(CHANGE, {**unsure, 'change_volume_mm3': 1999.0}) == []
     assert problems(CHANGE, {**unsure, 'change_probability': 0.36}) == []
+    assert len(problems(CHANGE, {**unsure, 'change_volume_mm3': None})) == 1
 
 
 def test_numbers_have_one_name_each_and_their_sentences_can_be_said():

@@ -21,19 +21,20 @@ _RIM_VOX = 3
 
 
 class ChangePlaces(NamedTuple):
-    """Mean probability of lesion in the changed voxels, and volumes on the template.
+    """Certainty and places of a change, under the names of QC; volumes on the template.
 
-    `probability` is None without change, or if the network gives none. `unchanged_lesion_mm3` is
-    lesion map that was not changed; the others are of changed voxels: `far` from white matter of
-    the template, in corpus `callosum` and `brainstem`, and at the `rim` of the ventricles.
+    `change_probability` is the mean probability of lesion in the changed voxels: None without
+    change, or if the network gives none. `unchanged_lesion_std_mm3` is lesion map that was not
+    changed. The others are of changed voxels: far from white matter of the template, in corpus
+    callosum and brainstem, and at the rim of the ventricles.
     """
 
-    probability: float | None
-    unchanged_lesion_mm3: float
-    far_mm3: float
-    callosum_mm3: float
-    brainstem_mm3: float
-    rim_mm3: float
+    change_probability: float | None
+    unchanged_lesion_std_mm3: float | None
+    change_far_std_mm3: float
+    change_callosum_std_mm3: float
+    change_brainstem_std_mm3: float
+    change_rim_std_mm3: float
 
 
 def locate_change(

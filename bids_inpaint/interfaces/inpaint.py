@@ -15,7 +15,7 @@ from bids_inpaint.image.fill import change_to_fill
 from bids_inpaint.image.native import add_change, ras_grid
 from bids_inpaint.image.resample import Grid, resample
 from bids_inpaint.image.source import read_source
-from bids_inpaint.image.template import Template, load_template, template_grid
+from bids_inpaint.image.template import load_template, template_grid
 from bids_inpaint.image.thresholds import (
     Applied,
     Prediction,
@@ -155,32 +155,14 @@ class Composite(MeasuredInterface):
         else:
             thresholds, facts = self._thresholds(preproc.affine)
             applied = apply_prediction(preproc.data, said, brain, maps, thresholds)
-            facts = self._places(facts, applied, said, brain, maps)
+            places = locate_change(applied, said.probability, brain, maps)
+            if not isdefined(self.inputs.lesion_threshold):
+                places = places._replace(unchanged_lesion_std_mm3=None)
+            facts = replace(facts, **places._asdict())
             asked = said.deciding(preproc.data) > thresholds.edge
         in_ventricles = ventricle_change(preproc.data, said.inpainted, asked, maps)
         self._save(applied, preproc, folder)
         return replace(facts, ventricle_change=in_ventricles)
-
-    def _places(
-        self,
-        facts: Facts,
-        applied: Applied,
-        said: Prediction,
-        brain_mask: NDArray[np.bool_],
-        maps: Template,
-    ) -> Facts:
-        """Add where the image is changed, and how certain the network is."""
-        places = locate_change(applied, said.probability, brain_mask, maps)
-        mapped = isdefined(self.inputs.lesion_threshold)
-        return replace(
-            facts,
-            change_probability=places.probability,
-            unchanged_lesion_std_mm3=places.unchanged_lesion_mm3 if mapped else None,
-            change_far_std_mm3=places.far_mm3,
-            change_callosum_std_mm3=places.callosum_mm3,
-            change_brainstem_std_mm3=places.brainstem_mm3,
-            change_rim_std_mm3=places.rim_mm3,
-        )
 
     def _thresholds(self, affine: NDArray[np.float64]) -> tuple[Thresholds, Facts]:
         """Thresholds, for the operation and for the facts."""

@@ -17,6 +17,7 @@ from nipype.interfaces.base import (
 from bids_inpaint import __version__, qc
 from bids_inpaint.errors import BidsInpaintError
 from bids_inpaint.image.ants_bridge import read_xfm
+from bids_inpaint.image.change_places import ChangePlaces
 from bids_inpaint.image.control import control_correlation, correlation_within
 from bids_inpaint.image.lesion_map import count_lesions
 from bids_inpaint.image.native import conform, ras_grid
@@ -32,15 +33,7 @@ from bids_inpaint.interfaces.base import (
 )
 
 # Facts of `composite` that are QC numbers under the same name.
-_OF_CHANGE = (
-    'ventricle_change',
-    'change_probability',
-    'unchanged_lesion_std_mm3',
-    'change_far_std_mm3',
-    'change_callosum_std_mm3',
-    'change_brainstem_std_mm3',
-    'change_rim_std_mm3',
-)
+_OF_CHANGE = ('ventricle_change', *ChangePlaces._fields)
 
 
 class _ToNativeInputSpec(BaseInterfaceInputSpec):

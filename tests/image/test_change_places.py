@@ -43,10 +43,10 @@ def locate(maps):
 @pytest.mark.parametrize(
     ('point', 'place'),
     [
-        ((16, 32, 30), 'callosum_mm3'),
-        ((-16, -45, 2), 'callosum_mm3'),
-        ((0, -30, -40), 'brainstem_mm3'),
-        ((44, 0, 60), 'far_mm3'),
+        ((16, 32, 30), 'change_callosum_std_mm3'),
+        ((-16, -45, 2), 'change_callosum_std_mm3'),
+        ((0, -30, -40), 'change_brainstem_std_mm3'),
+        ((44, 0, 60), 'change_far_std_mm3'),
         ((-30, 20, 40), None),  # white matter of a lobe
         ((17, 32, 30), None),
         ((41, 0, 60), None),  # 2 mm beyond white matter
@@ -54,20 +54,20 @@ def locate(maps):
 )
 def test_a_change_is_told_by_its_place(locate, point, place):
     found = locate(voxels(point))._asdict()
-    expected = {name: float(name == place) for name in found if name != 'probability'}
-    assert found == {'probability': None, **expected}
+    expected = {name: float(name == place) for name in found if name != 'change_probability'}
+    assert found == {'change_probability': None, **expected}
 
 
 def test_a_change_next_to_the_ventricles_is_told(locate):
     ventricle = voxels((-30, 20, 40))
-    assert locate(voxels((-30, 20, 43)), ventricles=ventricle).rim_mm3 == 1
-    assert locate(voxels((-30, 20, 44)), ventricles=ventricle).rim_mm3 == 0
+    assert locate(voxels((-30, 20, 43)), ventricles=ventricle).change_rim_std_mm3 == 1
+    assert locate(voxels((-30, 20, 44)), ventricles=ventricle).change_rim_std_mm3 == 0
 
 
 def test_lesions_that_are_left_and_the_probability_of_the_change(locate):
     points = (-30, 20, 40), (-30, 21, 40), (-30, 22, 40)
     probability = np.where(voxels(points[0]), np.float32(0.9), np.float32(0.3))
     found = locate(voxels(*points[:2]), lesions=voxels(*points[1:]), probability=probability)
-    assert found.probability == pytest.approx(0.6)
-    assert found.unchanged_lesion_mm3 == 1
-    assert locate(voxels(), probability=probability).probability is None
+    assert found.change_probability == pytest.approx(0.6)
+    assert found.unchanged_lesion_std_mm3 == 1
+    assert locate(voxels(), probability=probability).change_probability is None

@@ -53,8 +53,8 @@ def make(setup: Setup) -> list[Table]:
             [
                 'Absolute difference between the volumes of two sessions (Atropos, in the T1w '
                 'image), relative to their mean.',
-                'Sessions of `openms` and `mslesseg14` are months to years apart, so part of a '
-                'difference may be real.',
+                'Time passes between the sessions of a patient, so part of a difference may be '
+                'real.',
             ],
         )
     ]

@@ -85,9 +85,7 @@ def simulate(
     if rng.random() < config.healthy_share:
         return Example(t1w, t1w, np.zeros_like(t1w))
     allowed = anatomy.white_matter
-    lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    lesions |= _draw_shapes(library, allowed.shape, box, rng, config)
-    lesions &= allowed
+    lesions = _draw_lesions(masks, library, allowed, [s.start for s in box], rng, config)
     if config.caps_probability and rng.random() < config.caps_probability:
         tissue = (t1w > 0) & ~is_fluid(t1w, anatomy.white_mean)
         lesions |= draw_caps(anatomy.ventricle_vox, rng, config) & tissue
@@ -114,9 +112,7 @@ def hide(
     # Masks that users draw reach beyond the white matter now and then.
     beyond = rng.random() < config.beyond_white_matter
     allowed = anatomy.t1w > 0 if beyond else anatomy.white_matter
-    lesions = _draw_lesions(masks, allowed, [s.start for s in box], rng, config)
-    lesions |= _draw_shapes(library, allowed.shape, box, rng, config)
-    lesions &= allowed
+    lesions = _draw_lesions(masks, library, allowed, [s.start for s in box], rng, config)
     t1w = _paler_around(lesions, anatomy, rng, config)
     t1w = t1w * np.float32(WHITE_MATTER / anatomy.white_mean)
     return Example(t1w, t1w, lesions.astype(np.float32))
@@ -169,31 +165,21 @@ def _anatomy(
 
 def _draw_lesions(
     masks: Sequence[NDArray[np.bool_]],
+    library: ShapeLibrary | None,
     allowed: NDArray[np.bool_],
     corner: Sequence[int],
     rng: np.random.Generator,
     config: LesionConfig,
 ) -> NDArray[np.bool_]:
-    """Dots, and masks of real lesions."""
+    """Dots, masks of real lesions, and single lesions of the library, where they are allowed."""
     lesions = draw_dots(allowed, rng, config)
     for _ in range(rng.integers(config.masks_per_image[0], config.masks_per_image[1] + 1)):
         mask = masks[int(rng.integers(len(masks)))]
         lesions |= place_mask(mask, corner, allowed.shape, rng, config)
-    return lesions
-
-
-def _draw_shapes(
-    library: ShapeLibrary | None,
-    shape: Sequence[int],
-    box: tuple[slice, slice, slice],
-    rng: np.random.Generator,
-    config: LesionConfig,
-) -> NDArray[np.bool_]:
-    """Single lesions of the library, deformed together; none without it."""
-    if library is None or not config.shapes_per_image[1]:
-        return np.zeros(shape, bool)
-    shapes = draw_shapes(library, SHAPE, rng, config)
-    return place_mask(shapes, [s.start for s in box], shape, rng, config)
+    if library is not None and config.shapes_per_image[1]:
+        shapes = draw_shapes(library, SHAPE, rng, config)
+        lesions |= place_mask(shapes, corner, allowed.shape, rng, config)
+    return lesions & allowed
 
 
 def _paler_around(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bids_inpaint.image.change_places import CALLOSUM_MM
 from bids_inpaint.image.template import AFFINE, SHAPE
 from bids_inpaint.image.volume import box_around
 from bids_inpaint.training.examples.anatomy import Anatomy
@@ -43,8 +44,6 @@ _LOBE_CENTRES_MM = {
     'occipital': (22, -80, 5),
     'temporal': (45, -20, -15),
 }
-# The corpus callosum lies within these, x by distance from the middle.
-_CALLOSUM_MM = ((0, 16), (-45, 32), (2, 30))
 _CALLOSUM_EDGE_MM = 4.0
 _TEXTURE_STEP_VOX = 2
 _CLOSING_VOX = 6.0
@@ -200,7 +199,7 @@ def _regions() -> NDArray[np.float32]:
     ]
     x, y, z = np.meshgrid(*axes, indexing='ij')
     callosum = np.ones(x.shape)
-    for values, (low, high) in zip((np.abs(x), y, z), _CALLOSUM_MM, strict=True):
+    for values, (low, high) in zip((np.abs(x), y, z), CALLOSUM_MM, strict=True):
         reach = np.minimum(values - low + _CALLOSUM_EDGE_MM, high - values + _CALLOSUM_EDGE_MM)
         callosum *= np.clip(reach / _CALLOSUM_EDGE_MM, 0, 1)
     lobes = []
