@@ -102,9 +102,10 @@ def _changed(name: str, where: str, high: float) -> Number:
     return _volume(
         name=name,
         description=f'Volume changed {where}, on the template',
-        title=f'volume changed {where}',
+        title=f'volume changed {where}, on the template',
         high=high,
-        sentence=f'{{value:.0f}} mm3 were changed {where}, more than {{high:.0f}} mm3',
+        sentence=f'{{value:.0f}} mm3 on the template were changed {where}, more than '
+        '{high:.0f} mm3',
         optional=True,
     )
 
@@ -248,10 +249,10 @@ CHANGE = (
     _volume(
         name='unchanged_lesion_std_mm3',
         description='Volume of the lesion map that was not changed, on the template',
-        title='lesion map that was not changed',
+        title='lesion map that was not changed, on the template',
         high=3500.0,
-        sentence='{value:.0f} mm3 of the lesion map were not changed, more than {high:.0f} mm3: '
-        'lesions are left',
+        sentence='{value:.0f} mm3 of the lesion map on the template were not changed, more than '
+        '{high:.0f} mm3: lesions are left',
         optional=True,
     ),
     # Limits are above what experts drew in 32 images of patients: 5,989, 3,395, 1,430 and 4,434

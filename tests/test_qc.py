@@ -26,7 +26,10 @@ def test_good_numbers_have_no_problem():
             '10 mm3 of the lesion mask',
         ),
         ({'change_volume_mm3': 150_001.0}, '150001 mm3 were changed'),
-        ({'unchanged_lesion_std_mm3': 3600.0}, '3600 mm3 of the lesion map were not changed'),
+        (
+            {'unchanged_lesion_std_mm3': 3600.0},
+            '3600 mm3 of the lesion map on the template were not changed',
+        ),
         ({'change_far_std_mm3': 8001.0}, 'more than 2 mm from white matter'),
         ({'change_callosum_std_mm3': 5001.0}, 'next to the corpus callosum, more than 5000 mm3'),
         ({'change_brainstem_std_mm3': 2501.0}, 'in the brainstem'),
