@@ -68,7 +68,7 @@ DEVICE ?= cpu
 BUILDER ?= docker
 image:
 	$(BUILDER) build --build-arg DEVICE=$(DEVICE) --build-arg REVISION=$$(git rev-parse HEAD) \
-		-t bids_inpaint .
+		-t bids_inpaint$(if $(filter gpu,$(DEVICE)),:gpu) .
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
