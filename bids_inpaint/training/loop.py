@@ -280,6 +280,7 @@ def finish_in(config: TrainingConfig, folder: Path, steps: int) -> TrainingConfi
     path = folder / FINISH_FILE
     if not path.exists():
         done = steps_done(folder / CHECKPOINT_FILE)
+        folder.mkdir(parents=True, exist_ok=True)
         path.write_text(f'{done + steps} {steps}\n')
     until, falling = (int(number) for number in path.read_text().split())
     last = replace(config.stages[-1], until=until)

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -34,3 +36,19 @@ def test_gpus_of_torch_are_asked_of_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torch', torch)
     monkeypatch.setattr(keras.backend, 'backend', lambda: 'torch')
     assert visible_gpus() == ['cuda:0', 'cuda:1']
+
+
+@pytest.mark.parametrize('asked', [None, '0'])
+def test_onednn_is_chosen_before_anything_can_load_tensorflow(asked):
+    environ = dict(os.environ)
+    environ.pop('TF_ENABLE_ONEDNN_OPTS', None)
+    if asked is not None:
+        environ['TF_ENABLE_ONEDNN_OPTS'] = asked
+    code = (
+        'import os, sys, bids_inpaint\n'
+        'print(os.environ["TF_ENABLE_ONEDNN_OPTS"], "tensorflow" in sys.modules)'
+    )
+    said = subprocess.run(
+        [sys.executable, '-c', code], env=environ, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [asked or '1', 'False']

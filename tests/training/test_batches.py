@@ -125,3 +125,8 @@ def test_weights_of_a_network_without_second_output_are_taken():
 def test_weights_of_another_architecture_are_refused(other):
     with pytest.raises(ValueError, match=r'no .* of shape'):
         take_weights(build_unet(TINY), build_unet(replace(TINY, **other)))
+
+
+def test_an_end_can_be_set_before_the_first_step(tmp_path):
+    open_end = replace(CONFIG, stages=(Stage(until=1000, crop_vox=16),), decay_share=0.0)
+    assert finish_in(open_end, tmp_path / 'new', 3).steps == 3
