@@ -56,6 +56,21 @@ def test_any_user_without_home_on_a_read_only_root(podman, tiny_line, out, user,
         assert fields['GeneratedBy'][0]['Container'] == container
 
 
+def test_the_other_commands_in_the_image(podman, image, tiny, tiny_line, out, tmp_path):
+    assert podman(*tiny_line()).returncode == 0
+    (tmp_path / 'filled').mkdir()
+    folders = {tiny / 'data': '/data:ro', out: '/out:ro', tmp_path / 'filled': '/filled'}
+    volumes = [f'--volume={path}:{place}' for path, place in folders.items()]
+    line = ('run', '--rm', *CONFINED, '--entrypoint=bids_inpaint_dataset', *volumes, image)
+    made = podman(*line, '/data', '/out', '/filled/bids', '--copy', '--allow-problems')
+    assert made.returncode == 0, made.stderr
+    products = sorted(out.glob('sub-*/anat/*_desc-inpainted_T1w.nii.gz'))
+    filled = sorted(tmp_path.glob('filled/bids/sub-*/anat/*_T1w.nii.gz'))
+    assert [path.read_bytes() for path in filled] == [path.read_bytes() for path in products]
+    line = ('run', '--rm', *CONFINED, '--entrypoint=bids_inpaint_view', image, '--help')
+    assert 'output_dir' in podman(*line).stdout
+
+
 def test_networks_are_those_of_the_program(podman, image):
     code = (
         'from bids_inpaint.network.card import models_folder as f; print(*sorted(f().iterdir()))'
