@@ -87,9 +87,11 @@ class Number:
         """
         low, high = self.hopeless or (math.inf, -math.inf)
         if low < value < high or math.isnan(value):
+            least = math.isinf(low)
+            required = f'at least {high:g}' if least else f'below {low:g} or above {high:g}'
             msg = (
                 f'the image must be a T1w image of a brain, upright and in the right orientation: '
-                f'{self.title} is {value:.2f}, must be at least {high:g}. Look at it in a viewer'
+                f'{self.title} is {value:.2f}, must be {required}. Look at it in a viewer'
             )
             raise BidsInpaintError(msg)
 

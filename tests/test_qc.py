@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from bids_inpaint.qc import CHANGE, NUMBERS, OTHERS, dictionary, problems
+from bids_inpaint.errors import BidsInpaintError
+from bids_inpaint.qc import (
+    CHANGE,
+    NUMBERS,
+    OTHERS,
+    SIMILARITY,
+    TISSUE_CONTRAST,
+    dictionary,
+    problems,
+)
 
 GOOD = {'outside_correlation': 1.0, 'control_correlation': 0.99, 'change_volume_mm3': 5000.0}
 
@@ -49,6 +58,24 @@ def test_a_number_that_depends_on_another_is_judged_from_a_size_on():
     assert problems(CHANGE, {**unsure, 'change_volume_mm3': 1999.0}) == []
     assert problems(CHANGE, {**unsure, 'change_probability': 0.36}) == []
     assert len(problems(CHANGE, {**unsure, 'change_volume_mm3': None})) == 1
+
+
+@pytest.mark.parametrize(
+    ('number', 'value', 'required'),
+    [
+        (SIMILARITY, 0.07, 'is 0.07, must be at least 0.2'),
+        (SIMILARITY, float('nan'), 'is nan, must be at least 0.2'),
+        (TISSUE_CONTRAST, 0.01, 'is 0.01, must be below -0.02 or above 0.02'),
+    ],
+)
+def test_what_cannot_be_a_brain_is_refused_with_what_was_required(number, value, required):
+    with pytest.raises(BidsInpaintError, match=required):
+        number.refuse_hopeless(value)
+
+
+def test_inverted_contrast_is_a_problem_and_not_refused():
+    TISSUE_CONTRAST.refuse_hopeless(-0.27)
+    assert problems([TISSUE_CONTRAST], {'tissue_contrast': -0.27})
 
 
 def test_numbers_have_one_name_each_and_their_sentences_can_be_said():
