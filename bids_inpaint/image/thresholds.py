@@ -108,7 +108,7 @@ def apply_prediction(
     LNCS 12417:41-49, for the lesion map from the difference.
 
     """
-    may_change = brain_without_ventricles(t1w, brain_mask, maps)
+    may_change = brain_without_ventricles(t1w, brain_mask, maps, prediction.probability)
     inpainted, weights = take_change(
         t1w, prediction, may_change, edge=thresholds.edge, core=thresholds.core
     )

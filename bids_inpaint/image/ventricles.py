@@ -25,6 +25,8 @@ _LEAST_MM3 = 500.0
 # Ventricles end at this share of the way from CSF to white matter. 0.5 % of the lesions drawn by
 # experts in five images are darker and connected to a ventricle.
 _FLUID_ENDS = 0.4
+# Darker lesions are told from CSF by a probability of lesion above this.
+_LESION_PROBABILITY = 0.5
 # Wide ventricles extend this much beyond those of the template.
 _REACH_MM = 10.0
 
@@ -54,7 +56,10 @@ def sure_ventricles(t1w: NDArray[np.float32], maps: Template) -> NDArray[np.bool
 
 
 def brain_without_ventricles(
-    t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_], maps: Template
+    t1w: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    maps: Template,
+    probability: NDArray[np.float32] | None = None,
 ) -> NDArray[np.bool_]:
     """Find where lesions may be: in the brain, without the CSF of its ventricles.
 
@@ -66,12 +71,14 @@ def brain_without_ventricles(
         Of the image.
     maps : Template
         On the same grid.
+    probability : (X, Y, Z) float32, optional
+        Of lesion, if the network gives it.
 
     Returns
     -------
     (X, Y, Z) bool
         The brain mask without dark voxels that are connected to certain CSF near the ventricles of
-        the template. The whole brain mask if no CSF is certain.
+        the template, and that are not probably lesion. The whole brain mask if no CSF is certain.
 
     """
     sure = sure_ventricles(t1w, maps) & brain_mask
@@ -80,6 +87,8 @@ def brain_without_ventricles(
     fluid = np.median(t1w[sure])
     white = tissue_median(t1w, brain_mask, maps.white_matter)
     dark = t1w < fluid + _FLUID_ENDS * (white - fluid)
+    if probability is not None:
+        dark &= probability <= _LESION_PROBABILITY
     near = _within(~template_ventricles(maps), _REACH_MM)
     return np.asarray(brain_mask & ~ndimage.binary_propagation(sure, mask=dark & near))
 

@@ -63,8 +63,8 @@ class Predicted:
     @cached_property
     def may_change(self) -> NDArray[np.bool_]:
         """Where a change is taken, (X, Y, Z)."""
-        given = self.example.lesioned
-        return brain_without_ventricles(given, self.brain_mask, load_template())
+        given, probability = self.example.lesioned, self.prediction.probability
+        return brain_without_ventricles(given, self.brain_mask, load_template(), probability)
 
     def apply(self, thresholds: Thresholds) -> Applied:
         """Take of the prediction what the app takes."""

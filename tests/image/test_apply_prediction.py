@@ -22,7 +22,7 @@ THRESHOLDS = Thresholds(
 
 @pytest.fixture(autouse=True)
 def no_ventricles(monkeypatch):
-    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, __: mask)
+    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, *__: mask)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_network_without_probability_decides_by_the_difference(maps):
 def test_ventricles_are_left_alone(maps, monkeypatch):
     lesion = _lesion()
     half = np.indices(SHAPE)[0] < 10
-    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, __: mask & half)
+    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, *__: mask & half)
     t1w, said = _said(lesion)
     found = apply_prediction(t1w, said, BRAIN, maps, THRESHOLDS)
     assert found.lesion_mask.any()

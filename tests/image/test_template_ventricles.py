@@ -74,6 +74,20 @@ def test_lesions_may_be_anywhere_but_in_fluid_joined_to_ventricles(head):
     np.testing.assert_array_equal(kept, maps.brain_mask & (r > 9) & ~horn)
 
 
+def test_dark_lesions_beside_a_ventricle_are_told_by_their_probability(head):
+    t1w, maps = head
+    r = distance(45, 45, 46)
+    lesion = (distance(45, 57, 46) < 5) & (r > 9)
+    t1w[lesion] = FLUID
+    probability = np.zeros(SHAPE, np.float32)
+    without = brain_without_ventricles(t1w, maps.brain_mask, maps, probability)
+    assert not without[lesion].any()
+    probability[distance(45, 57, 46) < 8] = 0.8  # a part of the ventricle, too
+    kept = brain_without_ventricles(t1w, maps.brain_mask, maps, probability)
+    assert kept[lesion].all()
+    assert not kept[sure_ventricles(t1w, maps)].any()
+
+
 def test_ventricles_end_at_their_reach(head):
     t1w, maps = head
     r = distance(45, 45, 46)

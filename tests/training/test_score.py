@@ -33,7 +33,7 @@ def small_template(monkeypatch):
     maps = Template(white, np.where(brain, 1 - white, 0).astype(np.float32), white, brain)
     for module in (score, thresholds):
         monkeypatch.setattr(module, 'load_template', lambda: maps)
-    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, __: mask)
+    monkeypatch.setattr(thresholds, 'brain_without_ventricles', lambda _, mask, *__: mask)
     monkeypatch.setattr(ventricles, '_near_ventricles', lambda: np.ones((1, 1, 1), bool))
     monkeypatch.setattr(score, '_WHOLE', tuple(slice(0, n) for n in SHAPE))
     return maps

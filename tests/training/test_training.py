@@ -399,9 +399,10 @@ def no_ventricles(monkeypatch):
 
 
 def test_a_change_is_taken_where_the_app_takes_it(monkeypatch):
-    def half(t1w, brain_mask, maps):
+    def half(t1w, brain_mask, maps, probability):
         np.testing.assert_array_equal(t1w, prediction.example.lesioned)
         assert maps is load_template()
+        assert probability is prediction.prediction.probability
         return brain_mask & (np.indices(SHAPE)[0] < 11)
 
     prediction = _prediction(0.9)
