@@ -15,8 +15,8 @@ from bids_inpaint.image.volume import box_around, dilate
 
 # Share of a change in the voxels next to it.
 _TAPER = 0.5
-# Beyond the edge of a probability, a change extends by at most two voxels: by one where it is
-# above this, in units of the mean of the brain, and by the taper.
+# Beyond the edge of a probability, a change extends by at most two voxels, the second of them the
+# taper, where it is above this, in units of the mean of the brain.
 _FOLLOWED_VOX = 2
 _LEAST_FILLING = 0.02
 # Lowest weight of a changed voxel on another grid: below it are remains of the taper from linear
@@ -236,8 +236,8 @@ def change_weights(
     box = box_around(changed, margin=_FOLLOWED_VOX)
     changed, may_change = changed[box], may_change[box]
     if probability is not None:
-        followed = may_change & (np.abs(difference[box]) > _LEAST_FILLING)
-        changed = changed | (dilate(changed, corners=True) & followed)
+        may_change = may_change & (np.abs(difference[box]) > _LEAST_FILLING)
+        changed = changed | (dilate(changed, corners=True) & may_change)
     weights[box][dilate(changed) & may_change] = _TAPER
     weights[box][changed] = 1
     return weights
