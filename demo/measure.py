@@ -50,8 +50,6 @@ class Change:
 
 
 def volumes_changed(
-    given: NDArray[np.float32],
-    inpainted: NDArray[np.float32],
     difference: NDArray[np.float32],
     lesion_mask: NDArray[np.bool_],
     *,
@@ -62,10 +60,9 @@ def volumes_changed(
 
     Parameters
     ----------
-    given, inpainted : (X, Y, Z) float32
-        In the units of the image.
     difference : (X, Y, Z) float32
-        What was added, in units of the mean of the brain.
+        What was added, in units of the mean of the brain; 0 where nothing was. The smallest of it
+        may be lost in an image of integers.
     lesion_mask : (X, Y, Z) bool
         Known lesions.
     zooms_mm : (3,) float
@@ -74,7 +71,7 @@ def volumes_changed(
         How far around lesions a change does not count as outside of them.
 
     """
-    changed = inpainted != given
+    changed = difference != 0
     strong = np.abs(difference) > STRONG_CHANGE
     outside = ~lesion_mask
     if margin_vox:
@@ -141,8 +138,6 @@ def measure_participant(product: Path, bids: Path, truth: Path, group: str) -> C
     if group != 'healthy':
         lesion_mask = load(find_one(known, f'{sub}_label-lesion_mask.nii*')).data > 0
     change = volumes_changed(
-        given.data,
-        inpainted.data,
         load(find_one(stem.parent, f'{sub}_desc-difference_T1w.nii*')).data,
         lesion_mask,
         zooms_mm=nb.affines.voxel_sizes(given.affine),

@@ -91,12 +91,14 @@ def add_made(folder):
     truth = np.full(SHAPE, 100, np.int16)
     inpainted = (truth - 10 * mask).astype(np.int16)
     inpainted[3, 1, 1] += 1
+    difference = 0.3 * mask.astype(np.float32)
+    difference[3, 1, 1] = 0.01
     images = {
         'bids/T1w': (truth - 40 * mask).astype(np.int16),
         'truth/label-lesion_mask': mask,
         'truth/desc-lesionfree_T1w': truth,
         'out/desc-inpainted_T1w': inpainted,
-        'out/desc-difference_T1w': 0.3 * mask.astype(np.float32),
+        'out/desc-difference_T1w': difference,
     }
     write(folder, 'sub-03', images, np.diag([3, 4, 5, 1]))
     finish(folder, 'sub-03')
@@ -169,14 +171,12 @@ def test_the_template_is_brought_to_the_image_and_not_the_other_way(demo_folder,
 def test_margin_and_mask_are_not_outside():
     lesion = np.zeros(SHAPE, bool)
     lesion[0, 0, 0] = True
-    given = np.zeros(SHAPE, np.float32)
-    inpainted = given.copy()
-    inpainted[0, 0, :5] = inpainted[0, 3, 0] = 1
-    difference = np.where(inpainted > 0, np.float32(-0.2), 0)
+    difference = np.zeros(SHAPE, np.float32)
+    difference[0, 0, :5] = -0.2
     difference[0, 3, 0] = 0.1  # no more than that
     for margin_vox, outside, strong in ((0, 5, 4), (1, 4, 3), (2, 3, 2)):
         change = measure.volumes_changed(
-            given, inpainted, difference, lesion, zooms_mm=(3, 4, 5), margin_vox=margin_vox
+            difference, lesion, zooms_mm=(3, 4, 5), margin_vox=margin_vox
         )
         assert change.lesion_ml == pytest.approx(VOXEL_ML)
         assert change.changed_ml == pytest.approx(6 * VOXEL_ML)
