@@ -243,29 +243,43 @@ def page(rows: Sequence[dict[str, Any]], about: str) -> str:
     return '\n'.join(lines)
 
 
+def read_rows(table: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Rows of a table that is there already, by case and number of CPUs."""
+    if not table.exists():
+        return {}
+    with table.open(newline='') as file:
+        return {(row['case'], row['cores']): row for row in csv.DictReader(file, delimiter='\t')}
+
+
 def main() -> int:
     """Run the cases, and write table and page."""
     parser = argparse.ArgumentParser(description='Measure the costs of a scan.')
     parser.add_argument('--head', type=Path, default=ROOT / 'demo/images/ds000011-12_T1w.nii.gz')
     parser.add_argument('--data', type=Path, help='folder with ds000011 and ds002748')
-    parser.add_argument('--only', nargs='+', default=[], help='names of cases, or parts of them')
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        default=[],
+        help='names of cases, or parts of them; the other rows stay',
+    )
     parser.add_argument('--table', type=Path, default=TABLE)
     parser.add_argument('--page', type=Path, default=PAGE)
     options = parser.parse_args()
-    rows = []
+    rows = read_rows(options.table) if options.only else {}
     for case in cases(options.head, options.data):
         if options.only and not any(part in case.name for part in options.only):
             continue
         with tempfile.TemporaryDirectory(prefix='bids_inpaint_bench_') as folder:
-            rows.append(run_case(case, Path(folder)))
-        sys.stdout.write(f'{rows[-1]}\n')
+            row = run_case(case, Path(folder))
+        rows[case.name, str(case.cores)] = row
+        sys.stdout.write(f'{row}\n')
         sys.stdout.flush()
         with options.table.open('w', newline='') as file:
             table = csv.DictWriter(file, COLUMNS, delimiter='\t')
             table.writeheader()
-            table.writerows(rows)
+            table.writerows(rows.values())
     text = options.page.read_text()
-    made = f'<!-- bench -->\n\n{page(rows, machine())}\n\n<!-- end -->'
+    made = f'<!-- bench -->\n\n{page(list(rows.values()), machine())}\n\n<!-- end -->'
     options.page.write_text(
         re.sub(r'<!-- bench -->.*?<!-- end -->', lambda _: made, text, flags=re.S)
     )
