@@ -43,7 +43,9 @@ LESION_SHARE = 0.5
 STRONG_CHANGE = 0.1
 # What an operating point may change of a healthy brain: by that much, and by anything.
 MOST_STRONG_ML, MOST_CHANGED_ML = 1.0, 3.0
-# And what the lesion map may have of it.
+# Points whose error differs by less than this are equally good.
+_SAME_ERROR = 0.005
+# And what the lesion map may have of a healthy brain.
 MOST_MAPPED_ML = 3.0
 
 
@@ -103,12 +105,14 @@ class Cost(NamedTuple):
     """What an operating point does to one volume.
 
     `error` is the lesion error that users get, or NaN without lesions; `changed_ml` is what is
-    changed, `strong_ml` by more than `STRONG_CHANGE`.
+    changed, `strong_ml` by more than `STRONG_CHANGE`; `outside_ml` is what is changed outside the
+    lesions.
     """
 
     error: float
     changed_ml: float
     strong_ml: float
+    outside_ml: float
 
 
 class Choice(NamedTuple):
@@ -164,7 +168,7 @@ def weigh_points(predicted: Predicted) -> dict[Point, Cost]:
 def choose_point(
     lesioned: Sequence[dict[Point, Cost]], unlesioned: Sequence[dict[Point, Cost]]
 ) -> Choice:
-    """Choose the operating point with the least lesion error that leaves healthy brains alone.
+    """Choose the operating point that fills lesions and leaves healthy tissue alone.
 
     Parameters
     ----------
@@ -174,9 +178,10 @@ def choose_point(
     Returns
     -------
     Choice
-        Of the points that change at most 1 ml of each healthy brain by more than 0.1 of its mean,
-        and 3 ml by anything, that with the least mean error; if there is none, the one that
-        exceeds these limits least.
+        A point qualifies if it changes at most 1 ml of each healthy brain by more than 0.1 of its
+        mean, and 3 ml by anything. Of those whose mean error is at most 0.005 above the lowest,
+        that which changes least outside the lesions. If none qualifies, the one that exceeds these
+        limits least.
 
     """
     tried = []
@@ -188,9 +193,13 @@ def choose_point(
         )
         tried.append(Choice(point, error, excess))
     qualified = [choice for choice in tried if choice.excess <= 1]
-    if qualified:
-        return min(qualified, key=lambda choice: choice.error)
-    return min(tried, key=lambda choice: choice.excess)
+    if not qualified:
+        return min(tried, key=lambda choice: choice.excess)
+    lowest = min(choice.error for choice in qualified)
+    return min(
+        (choice for choice in qualified if choice.error <= lowest + _SAME_ERROR),
+        key=lambda choice: sum(costs[choice.point].outside_ml for costs in lesioned),
+    )
 
 
 def choose_lesion_threshold(
@@ -276,7 +285,8 @@ def _cost(example: Example, inpainted: NDArray[np.float32], changed: NDArray[np.
     error = float('nan')
     if lesions.any():
         error = lesion_error(example.target, inpainted, example.lesioned, lesions)
-    return Cost(error, float(changed.sum()) / 1000, float(strong.sum()) / 1000)
+    volumes = (changed, strong, changed & ~lesions)
+    return Cost(error, *(float(volume.sum()) / 1000 for volume in volumes))
 
 
 def pooled_lesion_error(

@@ -445,22 +445,29 @@ def _costs(**by_point):
 @pytest.mark.parametrize(
     ('low', 'high', 'edge', 'excess'),
     [
-        ((0.0, 3.0, 1.0), (0.0, 0.0, 0.0), 0.2, 1.0),  # both may be taken: the less error
-        ((0.0, 3.1, 0.0), (0.0, 0.0, 0.0), 0.5, 0.0),  # too much is changed
-        ((0.0, 2.0, 1.1), (0.0, 0.0, 0.0), 0.5, 0.0),  # too much is changed by much
-        ((0.0, 6.0, 4.0), (0.0, 9.0, 2.0), 0.5, 3.0),  # neither: that which exceeds least
+        ((0.0, 3.0, 1.0, 3.0), (0.0, 0.0, 0.0, 0.0), 0.2, 1.0),  # both may be: the less error
+        ((0.0, 3.1, 0.0, 3.1), (0.0, 0.0, 0.0, 0.0), 0.5, 0.0),  # too much is changed
+        ((0.0, 2.0, 1.1, 2.0), (0.0, 0.0, 0.0, 0.0), 0.5, 0.0),  # too much is changed by much
+        ((0.0, 6.0, 4.0, 6.0), (0.0, 9.0, 2.0, 9.0), 0.5, 3.0),  # neither: exceeds least
     ],
 )
 def test_the_point_with_the_least_error_that_leaves_healthy_brains_alone(low, high, edge, excess):
     lesioned = [
-        _costs(low=(0.1, 9, 9), high=(0.3, 9, 9)),
-        _costs(low=(0.3, 9, 9), high=(0.5, 9, 9)),
+        _costs(low=(0.1, 9, 9, 5), high=(0.3, 9, 9, 1)),
+        _costs(low=(0.3, 9, 9, 5), high=(0.5, 9, 9, 1)),
     ]
-    unchanged = _costs(low=(np.nan, 0, 0), high=(np.nan, 0, 0))
+    unchanged = _costs(low=(np.nan, 0, 0, 0), high=(np.nan, 0, 0, 0))
     chosen = thresholds.choose_point(lesioned, [unchanged, _costs(low=low, high=high)])
     assert chosen.point.edge == edge
     assert chosen.excess == pytest.approx(excess)
     assert chosen.error == pytest.approx({0.2: 0.2, 0.5: 0.4}[edge])
+
+
+@pytest.mark.parametrize(('more', 'edge'), [(0.004, 0.5), (0.006, 0.2)])
+def test_of_points_with_the_same_error_that_which_changes_least_outside(more, edge):
+    lesioned = [_costs(low=(0.3, 9, 9, 4), high=(0.3 + more, 9, 9, 3))]
+    healthy = [_costs(low=(np.nan, 0, 0, 0), high=(np.nan, 0, 0, 0))]
+    assert thresholds.choose_point(lesioned, healthy).point.edge == edge
 
 
 def test_caps_touch_the_ventricle(brains, monkeypatch):
