@@ -214,7 +214,7 @@ def test_a_brain_without_two_tissues_is_refused(tmp_path, white, refused):
         'brain_mask': in_template(tmp_path, 'brain', brain),
     }
     if refused:
-        with pytest.raises(BidsInpaintError, match='must be below -0.02 or above 0.02'):
+        with pytest.raises(BidsInpaintError, match=r'must be below -0\.02 or above 0\.02'):
             run(Normalise(**files), tmp_path)
     else:
         assert run(Normalise(**files), tmp_path).facts.tissue_contrast > 0.05
