@@ -64,7 +64,7 @@ def test_the_other_commands_in_the_image(podman, image, tiny, tiny_line, out, tm
     line = ('run', '--rm', *CONFINED, '--entrypoint=bids_inpaint_dataset', *volumes, image)
     made = podman(*line, '/data', '/out', '/filled/bids', '--copy', '--allow-problems')
     assert made.returncode == 0, made.stderr
-    products = sorted(out.glob('sub-*/anat/*_desc-inpainted_T1w.nii.gz'))
+    products = sorted(out.glob('sub-*/anat/sub-??_desc-inpainted_T1w.nii.gz'))
     filled = sorted(tmp_path.glob('filled/bids/sub-*/anat/*_T1w.nii.gz'))
     assert [path.read_bytes() for path in filled] == [path.read_bytes() for path in products]
     line = ('run', '--rm', *CONFINED, '--entrypoint=bids_inpaint_view', image, '--help')
