@@ -1,10 +1,10 @@
-"""Make the blind network from the data: every command, in the order it was given.
+"""Make both networks from the data: every command, in the order it was given.
 
-The network in `models/blind` is that of the last stage.
+`SHIPPED` says which stages made those in `models`.
 
 `python -m bids_inpaint.training.recipe --data DIR --derivatives DIR --work DIR --out DIR`. What is
 there is not made again, and a part that was stopped goes on where it was. On two cores this takes
-days, and weeks without a GPU for the last stage.
+days, and weeks without a GPU for the stage `replay`.
 """
 
 import argparse
@@ -59,6 +59,8 @@ class Training:
         Network that it begins with.
     choices : tuple of str
         What `--set` replaces in the config.
+    task : {'blind', 'nonblind'}
+        Of the network.
     workers : int
         That make examples.
 
@@ -68,12 +70,13 @@ class Training:
     config: str
     start: str | None = None
     choices: tuple[str, ...] = ()
+    task: str = 'blind'
     workers: int = 1
 
     def command(self, places: Places) -> list[str]:
         """Return the arguments of `python -m bids_inpaint.training`."""
         return [
-            'blind',
+            self.task,
             *places.seen(*TRAIN),
             *('--shapes', str(places.data / 'lesion-shapes')),
             *('--config', self.config),
@@ -167,7 +170,16 @@ STAGES: tuple[Training | Average | Calibration, ...] = (
     ),
     Training('long', 'anatomy', 'anatomy', ('stages.0.until=2250', 'seed=21')),
     Training('replay', 'replay', 'long', workers=15),
+    Training('hidden', 'nonblind', 'first', task='nonblind'),
+    Training(
+        'surroundings',
+        'surroundings',
+        'hidden',
+        ('stages.0.until=700', 'decay_share=1', 'validation_volumes=2'),
+        task='nonblind',
+    ),
 )
+SHIPPED = {'blind': 'replay', 'nonblind': 'surroundings'}
 
 
 def prepare(places: Places) -> Iterator[list[str]]:
@@ -189,24 +201,24 @@ def prepare(places: Places) -> Iterator[list[str]]:
 
 
 def score(places: Places) -> list[str]:
-    """Return the command that chooses what decides in the network of the last stage."""
+    """Return the command that chooses what decides in the blind network."""
     return [
         'score',
         *places.seen(*VALIDATE),
         *('--scans', str(places.derivatives / 'openms')),
-        *('--out', str(places.network(STAGES[-1].name))),
+        *('--out', str(places.network(SHIPPED['blind']))),
     ]
 
 
-def make(places: Places) -> Path:
-    """Run what is left to do, and return the folder of the network."""
+def make(places: Places) -> dict[str, Path]:
+    """Run what is left to do, and return the folders of the networks that are shipped."""
     for command in prepare(places):
         _run(command)
     for stage in STAGES:
         if not stage.is_done(places):
             _run(stage.command(places))
     _run(score(places))
-    return places.network(STAGES[-1].name)
+    return {shipped: places.network(name) for shipped, name in SHIPPED.items()}
 
 
 def _run(command: list[str]) -> None:
@@ -215,10 +227,10 @@ def _run(command: list[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make the network, and copy it to where it is shipped from."""
+    """Make the networks, and copy them to where they are shipped from."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format='%(asctime)s %(message)s')
     parser = argparse.ArgumentParser(
-        prog='python -m bids_inpaint.training.recipe', description='Make the blind network.'
+        prog='python -m bids_inpaint.training.recipe', description='Make both networks.'
     )
     parser.add_argument(
         '--data', type=Path, required=True, help='with ms-mni, label-maps and lesion-shapes'
@@ -227,10 +239,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--derivatives', type=Path, required=True, help='what this app made of the T1w images'
     )
     parser.add_argument('--work', type=Path, required=True, help='of every stage')
-    parser.add_argument('--out', type=Path, required=True, help='folder of weights and card')
+    parser.add_argument('--out', type=Path, required=True, help='folder of both networks')
     arguments = parser.parse_args(argv)
     made = make(Places(arguments.data, arguments.derivatives, arguments.work))
-    shutil.copytree(made, arguments.out, dirs_exist_ok=True)
+    for name, folder in made.items():
+        shutil.copytree(folder, arguments.out / name, dirs_exist_ok=True)
     return 0
 
 

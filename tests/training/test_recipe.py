@@ -1,4 +1,4 @@
-"""The file that makes the shipped network: its commands are those that the programs know."""
+"""The file that makes the shipped networks: its commands are those that the programs know."""
 
 import hashlib
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_every_config_knows_the_choices(stage):
     config = tasks.load_config(stage.config)
     for choice in stage.choices:
         config = override(config, choice)
-    assert config.task == 'blind'
+    assert config.task == stage.task
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def given(monkeypatch):
         arguments = command._parse(argv)
         commands.append(arguments)
         calibrated = {'calibrated': [{}]} if arguments.task == 'calibrate' else {}
-        if arguments.task in {'blind', 'average', 'calibrate'}:
+        if arguments.task in {'blind', 'nonblind', 'average', 'calibrate'}:
             arguments.out.mkdir(parents=True, exist_ok=True)
             empty = hashlib.sha256(b'').hexdigest()
             card = Card(name='blind', architecture=TINY, sha256=empty, training=calibrated)
@@ -70,7 +70,7 @@ def test_commands_are_parsed_and_run_in_order(places, given):
     made = recipe.make(places)
     assert [a.task for a in given[:2]] == ['masks', 'labels']
     assert [a.out.name for a in given[2:-1]] == [stage.name for stage in STAGES]
-    assert (given[-1].task, given[-1].out) == ('score', made)
+    assert (given[-1].task, given[-1].out) == ('score', made['blind'])
     assert [path.name for path in given[-1].brains] == list(recipe.VALIDATE)
 
 
@@ -83,10 +83,11 @@ def test_what_is_there_is_not_made_again(places, given):
     assert [a.task for a in given] == ['score']
 
 
-def test_the_network_lands_where_it_is_asked_for(places, given, tmp_path):
+def test_networks_land_where_asked(places, given, tmp_path):
     options = [f'--{name}={folder}' for name, folder in places._asdict().items()]
     assert recipe.main([*options, f'--out={tmp_path / "models"}']) == 0
-    assert (tmp_path / 'models' / recipe.CARD_FILE).is_file()
+    for name in ('blind', 'nonblind'):
+        assert (tmp_path / 'models' / name / recipe.CARD_FILE).is_file()
     assert given
 
 
