@@ -45,6 +45,11 @@ def write_scan(folder, name, t1w):
     write_xfm(np.eye(4), anat / f'{name}_from-T1w_to-{TEMPLATE_SPACE}_mode-image_xfm.txt')
 
 
+def write_label_map(folder, name, labels):
+    """FreeSurfer labels of a person, in template space."""
+    _write(labels, folder / name / 'anat' / f'{name}_space-{TEMPLATE_SPACE}_dseg.nii.gz')
+
+
 def write_mask(folder, name, mask):
     anat = folder.joinpath(*(part for part in name.split('_')), 'anat')
     _write(mask.astype(np.uint8), anat / f'{name}_space-{TEMPLATE_SPACE}_label-lesion_mask.nii.gz')

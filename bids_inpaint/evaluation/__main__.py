@@ -59,6 +59,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help='derivatives of T1w unlike the training data, for table g',
     )
     parser.add_argument(
+        '--label-maps', type=Path, help='label maps in template space, for table g'
+    )
+    parser.add_argument(
         '--models', type=Path, default=models_folder(), help='folder with blind and nonblind'
     )
     parser.add_argument('--out', type=Path, required=True, help='folder of tables and pictures')
@@ -115,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         masks=arguments.masks,
         patients=arguments.patients,
         unlike=tuple(arguments.unlike),
+        label_maps=arguments.label_maps,
         models=arguments.models,
         out=arguments.out,
         memory=Memory(arguments.work),

@@ -28,10 +28,12 @@ from bids_inpaint.training.data import (
     find_brains,
     load_brain,
     load_brains,
+    load_label_maps,
     load_masks,
     participant_of,
 )
 from bids_inpaint.training.examples.frozen import test_examples, validation_examples
+from bids_inpaint.training.score import ValidationSet
 from bids_inpaint.training.split import Side, side_of_brain, side_of_mask
 from bids_inpaint.training.thresholds import healthy
 
@@ -50,6 +52,8 @@ class Setup:
         Derivatives of patients' T1w.
     unlike : tuple of Path
         Derivatives of T1w images unlike the training data, healthy or not, without masks.
+    label_maps : Path or None
+        Label maps in template space.
     models, out : Path
         Folder of the networks; folder of tables and pictures.
     memory : Memory
@@ -70,6 +74,7 @@ class Setup:
     most: int | None = None
     threads: int = 1
     unlike: tuple[Path, ...] = ()
+    label_maps: Path | None = None
 
     @cached_property
     def trained_on(self) -> frozenset[str]:
@@ -179,11 +184,33 @@ def unlike_cases(folder: Path) -> Iterator[Case]:
         yield _of_brain(dataset, path, brain, 'test', example, 0)
 
 
+def label_map_cases(setup: Setup) -> Iterator[Case]:
+    """Healthy brains of the people whose label maps validate, drawn as for the score."""
+    if setup.label_maps is None:
+        return
+    people = load_label_maps(setup.label_maps, 'validation')
+    for name, example in ValidationSet([], people, [], []).healthy():
+        brain_mask = example.target > 0
+        yield Case(
+            name=name,
+            participant=name,
+            side='validation',
+            given=example.lesioned,
+            truth=example.target,
+            share=example.share,
+            brain_mask=brain_mask,
+            white_matter=tissue_median(example.target, brain_mask, load_template().white_matter),
+            anat2std_xfm=np.eye(4),
+        )
+
+
 def single_images(setup: Setup) -> Iterator[tuple[str, Case]]:
-    """Yield the images of `--unlike`, then patients, each with the name of its dataset."""
+    """Yield images of `--unlike`, of label maps, and of patients, each with its dataset."""
     for folder in setup.unlike:
         for case in unlike_cases(folder):
             yield folder.resolve().name, case
+    for case in label_map_cases(setup):
+        yield 'label-maps', case
     for case in patient_cases(setup):
         yield setup.patients.resolve().name if setup.patients else '', case
 

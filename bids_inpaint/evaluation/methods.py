@@ -1,5 +1,6 @@
 """Methods to compare: doing nothing, resampling alone, the network, and what users get."""
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +68,7 @@ class Network:
         """Predict as the app does."""
 
         def predict() -> NDArray[np.float32]:
+            started = time.process_time()
             said, _ = inpaint_on_device(
                 t1w,
                 brain_mask,
@@ -76,11 +78,14 @@ class Network:
                 flip_averaging=False,
                 fill_mask=fill_mask,
             )
+            cpu_s = time.process_time() - started
+            self.memory.array(f'{key}_cpu_s', lambda: np.array(cpu_s))
             volumes = [v for v in said if v is not None]
             return np.stack([v[brain_mask] for v in volumes])  # no prediction elsewhere
 
         masks = (brain_mask,) if fill_mask is None else (brain_mask, fill_mask)
-        inside = self.memory.array(digest(self._identity, t1w, *masks), predict)
+        key = digest(self._identity, t1w, *masks)
+        inside = self.memory.array(key, predict)
         inpainted = t1w.copy()
         inpainted[brain_mask] = inside[0]
         if len(inside) == 1:
@@ -88,6 +93,11 @@ class Network:
         probability = np.zeros_like(t1w)
         probability[brain_mask] = inside[1]
         return Prediction(inpainted, probability)
+
+    def cpu_s(self, t1w: NDArray[np.float32], brain_mask: NDArray[np.bool_]) -> float:
+        """CPU time of a prediction of `apply`, when it was made."""
+        key = digest(self._identity, t1w, brain_mask)
+        return float(self.memory.array(f'{key}_cpu_s', lambda: np.array(np.nan)))
 
     def fill(
         self,

@@ -19,6 +19,7 @@ from tiny_brains import (
     flat_brain,
     healthy_brain,
     tissue_maps,
+    write_label_map,
     write_scan,
 )
 
@@ -38,6 +39,7 @@ from bids_inpaint.image.ants_bridge import to_ants
 from bids_inpaint.image.template import AFFINE
 from bids_inpaint.image.thresholds import Prediction
 from bids_inpaint.network.card import read_card, write_card
+from bids_inpaint.training import score
 
 LESION = (slice(9, 13), slice(10, 13), slice(10, 14))
 
@@ -299,12 +301,20 @@ def fill_all(setup, monkeypatch):
 def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_path, monkeypatch):
     write_scan(tmp_path / 'others', 'sub-x1_ses-1', healthy_brain(7))
     write_scan(tmp_path / 'others', 'sub-x1_ses-2', healthy_brain(8))
+    brain, _, white = tissue_maps()
+    for name in ('sub-seg01', 'sub-seg03'):  # the first trains
+        write_label_map(tmp_path / 'maps', name, (3 * brain - white).astype(np.uint16))
+    monkeypatch.setattr(score, '_WHOLE', tuple(slice(0, n) for n in SHAPE))
     fill_all(setup, monkeypatch)
-    (table,) = generality.make(replace(setup, unlike=(tmp_path / 'others',)))
-    others, patients = table.rows[:2], table.rows[2:]
+    folders = {'unlike': (tmp_path / 'others',), 'label_maps': tmp_path / 'maps'}
+    (table,) = generality.make(replace(setup, **folders))
+    others, patients = table.rows[:2], table.rows[3:]
+    assert table.rows[2]['dataset'] == 'label-maps'
+    assert table.rows[2]['name'] == 'seg03'
     assert [row['name'] for row in others] == ['sub-x1_ses-1', 'sub-x1_ses-2']
     assert [row['name'] for row in patients] == ['mslesseg14_ses-1', 'openms26']
     for row in table.rows:
+        assert row['cpu_s'] > 0
         assert row['probability_ml'] == pytest.approx(0.9 * 48 / 1000, rel=1e-4)
         assert row['map_ml'] == 0.048
         assert row['strong_ml'] <= row['changed_ml']
