@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from os.path import lexists
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from bids_inpaint import __version__
 from bids_inpaint.bids.names import (
@@ -125,6 +126,15 @@ def check_output_is_ours(output_dir: Path) -> None:
             f'dataset, GeneratedBy {found!r}. Use another folder'
         )
         raise BidsInpaintError(msg)
+
+
+def source_folder(output_dir: Path) -> Path | None:
+    """Find the dataset that an output folder was made from; None if that is not known."""
+    links = read_description(output_dir).get('DatasetLinks')
+    link = links.get(SOURCE_LINK) if isinstance(links, dict) else None
+    if not isinstance(link, str) or urlsplit(link).scheme != 'file':
+        return None
+    return Path(unquote(urlsplit(link).path))
 
 
 def write_dataset_files(

@@ -7,12 +7,10 @@ import webbrowser
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours, read_description
+from bids_inpaint.bids.dataset import DESCRIPTION, check_output_is_ours, source_folder
 from bids_inpaint.bids.derivatives import find_processed
 from bids_inpaint.bids.names import VIEWED_SOURCE
-from bids_inpaint.bids.sidecars import SOURCE_LINK
 from bids_inpaint.cli.options import add_version_and_verbosity
 from bids_inpaint.cli.process import configure_logging
 from bids_inpaint.cli.serve import FolderServer
@@ -86,11 +84,10 @@ def source_images(folder: Path) -> dict[str, Path]:
 
     No other file of the source dataset is served. Empty if the dataset has moved.
     """
-    links = read_description(folder).get('DatasetLinks')
-    link = links.get(SOURCE_LINK) if isinstance(links, dict) else None
-    if not isinstance(link, str) or urlsplit(link).scheme != 'file':
+    bids_dir = source_folder(folder)
+    if bids_dir is None:
         return {}
-    found = find_processed(folder, Path(unquote(urlsplit(link).path)))
+    found = find_processed(folder, bids_dir)
     return {
         f'{VIEWED_SOURCE}/{one.scan.relative_path}': one.scan.t1w
         for one in found.processed

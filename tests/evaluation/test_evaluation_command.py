@@ -1,6 +1,7 @@
 """The whole command on a brain of 24 voxels a side, and the programs that it calls."""
 
 import csv
+import json
 import logging
 import re
 import sys
@@ -229,6 +230,7 @@ def test_every_table_is_made_and_made_again_from_memory(
             'e_registration',
             'f_time_and_memory',
             'g_generality',
+            'g_by_age',
             'h_repeated_scans',
         )
     ]
@@ -307,7 +309,8 @@ def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_pat
     monkeypatch.setattr(score, '_WHOLE', tuple(slice(0, n) for n in SHAPE))
     fill_all(setup, monkeypatch)
     folders = {'unlike': (tmp_path / 'others',), 'label_maps': tmp_path / 'maps'}
-    (table,) = generality.make(replace(setup, **folders))
+    table, ages = generality.make(replace(setup, **folders))
+    assert ages.rows == []  # of nobody
     others, patients = table.rows[:2], table.rows[3:]
     assert table.rows[2]['dataset'] == 'label-maps'
     assert table.rows[2]['name'] == 'seg03'
@@ -325,6 +328,20 @@ def test_images_unlike_those_that_trained_are_measured_one_by_one(setup, tmp_pat
         assert row['contrast_gone'] > 0.9
         assert row['outside_ml'] == 0
         assert row['strong_ml'] == 0.048
+
+
+def test_change_in_healthy_people_by_age(setup, tmp_path, monkeypatch):
+    raw = tmp_path / 'raw'
+    raw.mkdir()
+    text = 'participant_id\tage\nsub-06\t50\nsub-46\t39.5\nsub-11\t30\nsub-61\tn/a\n'
+    (raw / 'participants.tsv').write_text(text)
+    description = {'Name': 'x', 'BIDSVersion': '1.9.0', 'DatasetLinks': {'raw': raw.as_uri()}}
+    (setup.brains[0] / 'dataset_description.json').write_text(json.dumps(description))
+    fill_all(setup, monkeypatch)
+    rows = generality.make(setup)[1].rows
+    assert [(row['age'], row['people']) for row in rows] == [('below 40', 1), ('50 and more', 1)]
+    for row in rows:
+        assert row['strong_ml'] <= row['changed_ml'] == row['most_ml']
 
 
 def test_volumes_of_repeated_scans_agree_better_where_lesions_are_filled(

@@ -1,22 +1,27 @@
 """Table g: single images unlike the training data.
 
-One prediction per image. For other scanners, slices, ages and made-up heads: how much is changed;
-for patients with an expert mask also where.
+One prediction per image. For other scanners, slices and made-up heads: how much is changed; for
+patients with an expert mask also where. And how much is changed in healthy people, by age.
 """
+
+from collections import defaultdict
 
 import numpy as np
 from scipy import ndimage
 
-from bids_inpaint.evaluation.cases import Case, Setup, single_images
+from bids_inpaint.bids.dataset import source_folder
+from bids_inpaint.bids.group import read_participants
+from bids_inpaint.evaluation.cases import Case, Setup, healthy_cases, single_images
 from bids_inpaint.evaluation.lesions import patient_contrast
 from bids_inpaint.evaluation.methods import Network, predict_case
-from bids_inpaint.evaluation.report import Row, Table
+from bids_inpaint.evaluation.report import Row, Table, mean_and_sd
 from bids_inpaint.image.metrics import dice
 from bids_inpaint.image.thresholds import Applied
 from bids_inpaint.training.thresholds import STRONG_CHANGE, Predicted
 
 # Precision of borders drawn by experts.
 _MARGIN_VOX = 2
+_AGES = {'below 40': (0, 40), '40 to 49': (40, 50), '50 and more': (50, 150)}
 
 
 def make(setup: Setup) -> list[Table]:
@@ -44,7 +49,49 @@ def make(setup: Setup) -> list[Table]:
                 'mask.',
                 '`cpu_s`: CPU time of the prediction.',
             ],
-        )
+        ),
+        Table(
+            'g_by_age',
+            'g. Healthy people who did not train, by age',
+            by_age(setup, network),
+            [
+                'Validation and test participants of `--brains` whose age the participants.tsv of '
+                'their dataset has. `changed_ml`, `strong_ml`: means, as above; `most_ml`: the '
+                'largest `changed_ml`.',
+            ],
+        ),
+    ]
+
+
+def by_age(setup: Setup, network: Network) -> list[Row]:
+    """Measure the change in healthy people, a row for each class of ages that has any."""
+    ages = {
+        f'{folder.resolve().name}/{name}': float(row['age'])
+        for folder in setup.brains
+        if (bids_dir := source_folder(folder))
+        for name, row in read_participants(bids_dir).items()
+        if row.get('age', '').replace('.', '', 1).isdigit()
+    }
+    measured = defaultdict(list)
+    for side in ('validation', 'test'):
+        for case in healthy_cases(setup, side):
+            if case.participant not in ages:
+                continue
+            age = ages[case.participant]
+            predicted = predict_case(network, case)
+            row = measure(case, predicted, predicted.apply(network.card.thresholds))
+            (name,) = (name for name, (least, end) in _AGES.items() if least <= age < end)
+            measured[name].append(row)
+    return [
+        {
+            'age': name,
+            'people': len(rows),
+            'changed_ml': mean_and_sd(row['changed_ml'] for row in rows)[0],
+            'strong_ml': mean_and_sd(row['strong_ml'] for row in rows)[0],
+            'most_ml': max(row['changed_ml'] for row in rows),
+        }
+        for name in _AGES
+        if (rows := measured[name])
     ]
 
 
