@@ -228,7 +228,7 @@ CHANGE = (
         'CSF of the ventricles, where nothing should be filled; the CSF is not changed; n/a if '
         'the ventricles are too narrow to measure',
         units='mean intensity of the brain',
-        title='change asked for in the CSF of the ventricles (units of mean brain intensity)',
+        title='change asked for in the ventricles (units of mean brain intensity)',
         high=0.01,
         sentence='the CSF of the ventricles was mistaken for lesion, by {value:.3f} of mean brain '
         'intensity, more than {high}: look at their borders',
