@@ -206,7 +206,8 @@ def start_up(head: Path, folder: Path) -> tuple[float, float]:
     case = Case('start', 1, {'01': head})
     write_dataset(case, folder / 'raw')
     app = [sys.executable, str(ROOT / 'run.py')]
-    run = [*app, str(folder / 'raw'), str(folder / 'out'), 'participant', '--device', 'cpu']
+    folders = [str(folder / 'raw'), str(folder / 'out'), 'participant', '-w', str(folder / 'work')]
+    run = [*app, *folders, '--device', 'cpu']
     help_s, first_step_s = [], []
     for _ in range(_STARTS):
         started = time.monotonic()

@@ -96,7 +96,7 @@ def test_a_given_mask_is_filled_better_and_nothing_else_changes(demo):
     run_app(demo, 'filled', '--participant-label', '03', *masks)
     change = change_of(demo, '03', 'filled')
     # Where a mask hides the border of a ventricle, that is filled too darkly (docs/results.md).
-    assert change.error_left < min(0.45, change_of(demo, '03').error_left)
+    assert change.error_left < min(0.42, change_of(demo, '03').error_left)
     assert change.outside_ml == 0
 
 

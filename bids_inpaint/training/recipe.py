@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from bids_inpaint.network.card import CARD_FILE, read_card
 from bids_inpaint.training.__main__ import main as run_command
+from bids_inpaint.training.tasks import load_config
 
 LOGGER = logging.getLogger(__name__)
 TRAIN = ('ds002748', 'ds000011')
@@ -59,8 +60,6 @@ class Training:
         Network that it begins with.
     choices : tuple of str
         What `--set` replaces in the config.
-    task : {'blind', 'nonblind'}
-        Of the network.
     workers : int
         That make examples.
 
@@ -70,13 +69,12 @@ class Training:
     config: str
     start: str | None = None
     choices: tuple[str, ...] = ()
-    task: str = 'blind'
     workers: int = 1
 
     def command(self, places: Places) -> list[str]:
         """Return the arguments of `python -m bids_inpaint.training`."""
         return [
-            self.task,
+            load_config(self.config).task,
             *places.seen(*TRAIN),
             *('--shapes', str(places.data / 'lesion-shapes')),
             *('--config', self.config),
@@ -170,13 +168,12 @@ STAGES: tuple[Training | Average | Calibration, ...] = (
     ),
     Training('long', 'anatomy', 'anatomy', ('stages.0.until=2250', 'seed=21')),
     Training('replay', 'replay', 'long', workers=15),
-    Training('hidden', 'nonblind', 'first', task='nonblind'),
+    Training('hidden', 'nonblind', 'first'),
     Training(
         'surroundings',
         'surroundings',
         'hidden',
         ('stages.0.until=700', 'decay_share=1', 'validation_volumes=2'),
-        task='nonblind',
     ),
 )
 SHIPPED = {'blind': 'replay', 'nonblind': 'surroundings'}

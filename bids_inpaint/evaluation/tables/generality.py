@@ -41,7 +41,7 @@ def make(setup: Setup) -> list[Table]:
             [
                 'Thresholds were chosen on `other-scanners` and `label-maps`, among others, and '
                 'with lesions simulated in `openms`; no real lesion chose them. Limits of QC '
-                'were chosen on all images but the made-up heads.',
+                'were chosen on all images but made-up heads and label maps.',
                 f'`strong_ml`: changed by more than {STRONG_CHANGE} of the mean of the brain. '
                 '`probability_ml`: sum of the probability of lesion over the brain.',
                 f'Patients with an expert mask: share of the contrast of lesions that is gone, '
