@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 LOGGER = logging.getLogger(__name__)
+_MOST_DIGITS = sys.float_info.max_10_exp
 
 
 @contextmanager
@@ -157,7 +159,7 @@ def read_object(path: Path) -> dict[str, Any]:
         msg = f'{path} must be readable JSON: {reason}'
         raise ValueError(msg) from error
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         found = f'begins with {text[:40]!r}' if text.strip() else 'is empty'
         msg = f'{path} must be readable JSON: {error}; the file {found}'
@@ -166,6 +168,14 @@ def read_object(path: Path) -> dict[str, Any]:
         msg = f'{path} must hold a JSON object, has a {type(content).__name__}'
         raise ValueError(msg)  # noqa: TRY004 - the caller treats both alike
     return content
+
+
+def _integer(digits: str) -> int:
+    """Read an integer that a float can hold, as all that computes with it needs."""
+    if len(digits) > _MOST_DIGITS:
+        msg = f'a number of {len(digits)} digits, of at most {_MOST_DIGITS}'
+        raise ValueError(msg)
+    return int(digits)
 
 
 def read_object_or_nothing(path: Path) -> dict[str, Any]:

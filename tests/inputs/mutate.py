@@ -7,7 +7,7 @@ import numpy as np
 
 _NUMBERS = [
     b'0', b'-1', b'1e308', b'-1e999', b'1e-320', b'NaN', b'Infinity', b'null', b'true', b'""',
-    b'[]', b'{}', b'9223372036854775808', b'1' * 5000, b'\xc2\xb2', b'0x10', b'1_000',
+    b'[]', b'{}', b'9223372036854775808', b'1' * 400, b'1' * 5000, b'\xc2\xb2', b'0x10', b'1_000',
 ]  # fmt: skip
 _PIECES = [
     b'\xef\xbb\xbf', b'\xff\xfe', b'\0', b'\xff', b'\xed\xa0\x80', b'\\ud800', b'\xe2\x80\xa8',
