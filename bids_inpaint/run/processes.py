@@ -38,6 +38,11 @@ _VMSTAT = Path('/proc/vmstat')  # counts processes that the kernel killed when o
 _GRACE_S = 1.0  # for processes to remove half-written files
 
 
+def _scan_of(node: pe.Node) -> tuple[str, ...]:
+    """Names of the graph and of the workflow of a scan."""
+    return tuple(node.fullname.split('.')[:2])
+
+
 class _Task(NamedTuple):
     """A node that was submitted to a process, and whether its pool has no other node."""
 
@@ -57,6 +62,9 @@ class ProcessesPlugin(MultiProcPlugin):
     Nipype's plugin starts every scan before it finishes the first, so results come at the end,
     and working files of all scans exist until then. Here scans are finished in order.
 
+    Few steps of a scan can run at once, and each process has to load TensorFlow and the template:
+    there is at most one process more than scans.
+
     Parameters
     ----------
     plugin_args : dict
@@ -68,7 +76,8 @@ class ProcessesPlugin(MultiProcPlugin):
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args)
         self.crashes: list[Crash] = []
-        self.pool: ProcessPoolExecutor = self._new_pool(self.processors)  # nipype's is unused
+        self._processes = self.processors
+        self.pool: ProcessPoolExecutor = self._new_pool(self._processes)  # nipype's is unused
         self._killed_before = count_killed_for_memory()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
@@ -84,10 +93,16 @@ class ProcessesPlugin(MultiProcPlugin):
         finally:
             gc.unfreeze()
 
+    def _prerun_check(self, graph: Any) -> None:
+        """Choose the number of processes, before they start."""
+        super()._prerun_check(graph)
+        self._processes = min(self.processors, len({_scan_of(node) for node in graph.nodes()}) + 1)
+        self.pool = self._new_pool(self._processes)
+
     @cached_property
     def _scans(self) -> list[tuple[str, ...]]:
-        """Scan of each node, by number of the node: names of the graph and of its workflow."""
-        return [tuple(node.fullname.split('.')[:2]) for node in self.procs]
+        """Scan of each node, by number of the node."""
+        return [_scan_of(node) for node in self.procs]
 
     @cached_property
     def _left(self) -> Counter[tuple[str, ...]]:
@@ -124,7 +139,7 @@ class ProcessesPlugin(MultiProcPlugin):
         try:
             future = self.pool.submit(_run_node, node, updatehash, self._taskid)
         except BrokenProcessPool:
-            self.pool = self._new_pool(self.processors)
+            self.pool = self._new_pool(self._processes)
             future = self.pool.submit(_run_node, node, updatehash, self._taskid)
         self._task_obj[self._taskid] = _Task(node, updatehash, future, alone=False)
         return int(self._taskid)

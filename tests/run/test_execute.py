@@ -237,6 +237,28 @@ def test_no_garbage_is_looked_for_among_what_is_loaded(make_workflow, settings, 
     assert len(find_failures(plugin.crashes, scans)) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(('nprocs', 'most'), [(1, 1), (2, 2), (8, 3)])
+def test_there_is_at_most_one_process_more_than_scans(
+    make_workflow, settings, scans, tmp_path, nprocs, most
+):
+    settings = replace(settings, nprocs=nprocs)
+    noted = tmp_path / 'noted'
+    inputs = {'path': str(noted)}
+    workflow = make_workflow(*[(note_process, inputs)] * 2, follow=note_process)
+    assert execute._run(workflow, settings, scans) == ([], None)
+    assert 1 <= len(set(noted.read_text().split())) <= most
+
+
+def note_process(path):
+    import os as imported_os
+    from pathlib import Path as ImportedPath
+
+    with ImportedPath(path).open('a') as stream:
+        stream.write(f'{imported_os.getpid()}\n')
+    return path
+
+
 def note_start(path, name):
     from pathlib import Path as ImportedPath
 
