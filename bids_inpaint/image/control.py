@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from bids_inpaint.image import template
 from bids_inpaint.image.resample import Grid, inverse, resample
-from bids_inpaint.image.volume import Volume, box_around
+from bids_inpaint.image.volume import Volume, box_around, cropped
 
 _SPLINE_VOX = 12  # a voxel has next to no weight in cubic splines beyond
 _EVERY = 2  # voxels of each axis: an eighth of the voxels has the same correlation, to 0.0001
@@ -53,10 +53,8 @@ def there_and_back(
     thin = mask[::_EVERY, ::_EVERY, ::_EVERY]
     if not thin.any():
         return np.zeros(thin.shape, np.float32)
-    wide = box_around(mask, margin=_SPLINE_VOX)
-    near = np.zeros_like(t1w.data)
-    near[wide] = t1w.data[wide]
-    moved = resample(Volume(near, t1w.affine), template.template_grid(), anat2std_xfm, order=3)
+    near = cropped(t1w, box_around(mask, margin=_SPLINE_VOX))
+    moved = resample(near, template.template_grid(), anat2std_xfm, order=3)
     onto = Grid(thin.shape, t1w.affine @ np.diag([_EVERY, _EVERY, _EVERY, 1.0]))
     back, box = inverse(anat2std_xfm), box_around(thin)
     return resample(Volume(moved, template.AFFINE), onto, back, order=3, within=box)
