@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ _SEED = 0
 _INTERVAL_S = 0.25
 _STARTS = 3
 COLUMNS = (
-    'case', 'cores', 'scans', 'wall_s', 'core_s', 'core_s_per_scan', 'memory_gb', 'working_gb',
+    'case', 'cores', 'wall_s', 'core_s', 'core_s_per_scan', 'memory_gb', 'working_gb',
     'files_per_scan', 'mb_per_scan', 'plain_core_s', 'ratio', 'steps',
 )  # fmt: skip
 
@@ -187,7 +187,6 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     return {
         'case': case.name,
         'cores': case.cores,
-        'scans': number,
         'wall_s': round(cost.wall_s, 1),
         'core_s': round(cost.core_s, 1),
         'core_s_per_scan': round(per_scan, 1),
@@ -231,7 +230,8 @@ def machine() -> str:
     """Describe machine and versions in a line."""
     text = Path('/proc/cpuinfo').read_text()
     model = re.search(r'model name\s*: (.+)', text)
-    names = ('antspyx', 'tensorflow', 'keras', 'numpy', 'scipy', 'nipype')
+    tensorflow = packages_distributions()['tensorflow'][0]  # on a machine without GPU another
+    names = ('antspyx', tensorflow, 'keras', 'numpy', 'scipy', 'nipype')
     versions = ', '.join(f'{name} {version(name)}' for name in names)
     return (
         f'{model[1] if model else platform.machine()}, {os.cpu_count()} CPUs, a loop of 5 million '
@@ -260,7 +260,7 @@ def page(rows: Sequence[dict[str, Any]], about: str, starts: tuple[float, float]
         '| files a scan | MB a scan | plain chain, core s | ratio |',
         f'|---{"|--:" * 9}|',
     ]
-    keys = ('case', *COLUMNS[1:2], 'wall_s', *COLUMNS[5:12])
+    keys = ('case', 'cores', 'wall_s', *COLUMNS[4:11])
     lines += ['| ' + ' | '.join(str(row[key]) for key in keys) + ' |' for row in rows]
     lines += ['', '| images | cores | step: s |', '|---|--:|---|']
     lines += [f'| {row["case"]} | {row["cores"]} | {row["steps"]} |' for row in rows]
@@ -284,14 +284,15 @@ def main() -> int:
         '--only',
         nargs='+',
         default=[],
-        help='names of cases, or parts of them; the other rows stay',
+        help='cases, or parts of them, as "head, 1 mm, 2 cores"; the other rows stay',
     )
     parser.add_argument('--table', type=Path, default=TABLE)
     parser.add_argument('--page', type=Path, default=PAGE)
     options = parser.parse_args()
     rows = read_rows(options.table) if options.only else {}
     for case in cases(options.head, options.data):
-        if options.only and not any(part in case.name for part in options.only):
+        name = f'{case.name}, {case.cores} cores'
+        if options.only and not any(part in name for part in options.only):
             continue
         with tempfile.TemporaryDirectory(prefix='bids_inpaint_bench_') as folder:
             row = run_case(case, Path(folder))
