@@ -1,14 +1,16 @@
 """Choose planes through a volume, and cut them."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
+import nibabel as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_inpaint.image import volume
 from bids_inpaint.image.resample import Grid, resample
-from bids_inpaint.image.volume import Volume
+from bids_inpaint.image.volume import Volume, cropped
 
 _MARGIN_MM = 8.0
 # Planes of a row are at least this share of the extent of the brain apart.
@@ -108,8 +110,21 @@ def resample_planes(
         start[:3, 3] += cut.voxel * onto.affine[:3, cut.axis]
         at: list[slice | int] = [slice(None)] * 3
         at[cut.axis] = slice(cut.voxel, cut.voxel + 1)
-        moved[tuple(at)] = resample(moving, Grid((plane[0], plane[1], plane[2]), start), xfm)
+        grid = Grid((plane[0], plane[1], plane[2]), start)
+        if near := _near(moving, grid, xfm):
+            moved[tuple(at)] = resample(cropped(moving, near), grid, xfm)
     return moved
+
+
+def _near(moving: Volume, onto: Grid, xfm: NDArray[np.float64]) -> Box | None:
+    """Box of a volume that linear splines on another grid reach; None if that is no voxel."""
+    to_moving = np.linalg.inv(moving.affine) @ np.linalg.inv(xfm) @ onto.affine
+    corners = list(product(*((0, size - 1) for size in onto.shape)))
+    reached = nb.affines.apply_affine(to_moving, corners)
+    first = np.maximum(np.floor(reached.min(axis=0)).astype(int) - 1, 0)
+    last = np.minimum(np.ceil(reached.max(axis=0)).astype(int) + 2, moving.data.shape)
+    x, y, z = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    return (x, y, z) if (first < last).all() else None
 
 
 def position_mm(affine: NDArray[np.float64], cut: Cut, shape: tuple[int, ...]) -> float:

@@ -81,7 +81,7 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
     if view:
         pictures += _changes(view, given=bool(numbers.get('lesion_mask')))
         lesions = None if view.lesions is None else list_lesions(view)
-        pictures += _registration(view)
+        pictures += [_template_on_image(view), _image_on_template(view)]
     pictures += _preprocessing(view, maps)
     return ScanFigures(pictures, lesions, view.space if view else '')
 
@@ -194,10 +194,9 @@ def _lesions(view: View, frame: _Frame, lesions: NDArray[np.bool_], *, given: bo
     )
 
 
-def _registration(view: View) -> Iterator[Picture]:
-    """Draw outlines of the template on the image, and of its brain on the template."""
+def _template_on_image(view: View) -> Picture:
+    """Draw outlines of the template on the image."""
     maps = load_template()
-    std_grid = Grid(maps.t1w.shape, template.AFFINE)
     grid = Grid(view.before.data.shape, view.before.affine)
     to_native = inverse(view.anat2std_xfm)
 
@@ -217,7 +216,7 @@ def _registration(view: View) -> Iterator[Picture]:
         title='image, with outlines of the template',
         outlines=outlines,
     )
-    yield Picture(
+    return Picture(
         'registration',
         on_image,
         'Registration: the template on the image',
@@ -226,10 +225,16 @@ def _registration(view: View) -> Iterator[Picture]:
         'registration is affine.',
         'Planes of the image with outlines of the template',
     )
+
+
+def _image_on_template(view: View) -> Picture:
+    """Draw the outline of the brain on the image as it lies on the template."""
+    maps = load_template()
+    std_grid = Grid(maps.t1w.shape, template.AFFINE)
     std_rows = choose_cuts(np.zeros(std_grid.shape, np.float32), maps.brain_mask, count=_COLUMNS)
     moved, brain = (
         resample_planes(volume, std_grid, view.anat2std_xfm, std_rows)
-        for volume in (view.before, Volume(view.brain.astype(np.float32), grid.affine))
+        for volume in (view.before, Volume(view.brain.astype(np.float32), view.before.affine))
     )
     std_box = box_around(maps.brain_mask, template.AFFINE)
     pair = (
@@ -247,7 +252,7 @@ def _registration(view: View) -> Iterator[Picture]:
         )
         for volume, title in pair
     ]
-    yield Picture(
+    return Picture(
         'reverse',
         flicker(*panels),
         'Registration: the image on the template',
