@@ -235,8 +235,8 @@ CHANGE = (
         optional=True,
     ),
     # How certain the network was, and where it changed the image. Of 61 images of people, two
-    # healthy ones with 2.5 and 3.7 ml of change have 0.30 and 0.28, and patients whose lesions
-    # are filled at least 0.46 (0.44 since the edge threshold is 0.5).
+    # healthy ones with 2.8 and 2.9 ml of change have 0.28, and patients whose lesions are filled
+    # at least 0.44.
     Number(
         name='change_probability',
         description='Mean lesion probability of the changed voxels',
@@ -247,7 +247,8 @@ CHANGE = (
         '{low}: many small changes that the network is not sure of',
         optional=True,
     ),
-    # At most 2,865 in 57 of these images; 4,608 to 12,022 in four of patients.
+    # At most 3,353 in 57 of these images; 3,643 to 10,088 in four of patients, where lesions are
+    # left.
     _volume(
         name='unchanged_lesion_std_mm3',
         description='Volume of the lesion map that was not changed, on the template',
