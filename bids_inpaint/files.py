@@ -172,8 +172,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     """Read an integer that a float can hold, as all that computes with it needs."""
-    if len(digits) > _MOST_DIGITS:
-        msg = f'a number of {len(digits)} digits, of at most {_MOST_DIGITS}'
+    number = len(digits.lstrip('-'))
+    if number > _MOST_DIGITS:
+        msg = f'a number of {number} digits, of at most {_MOST_DIGITS}'
         raise ValueError(msg)
     return int(digits)
 

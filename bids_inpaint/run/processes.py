@@ -76,8 +76,6 @@ class ProcessesPlugin(MultiProcPlugin):
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args)
         self.crashes: list[Crash] = []
-        self._processes = self.processors
-        self.pool: ProcessPoolExecutor = self._new_pool(self._processes)  # nipype's is unused
         self._killed_before = count_killed_for_memory()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
@@ -96,8 +94,9 @@ class ProcessesPlugin(MultiProcPlugin):
     def _prerun_check(self, graph: Any) -> None:
         """Choose the number of processes, before they start."""
         super()._prerun_check(graph)
-        self._processes = min(self.processors, len({_scan_of(node) for node in graph.nodes()}) + 1)
-        self.pool = self._new_pool(self._processes)
+        scans = {_scan_of(node) for node in graph.nodes()}
+        self._processes = min(self.processors, len(scans) + 1)
+        self.pool: ProcessPoolExecutor = self._new_pool(self._processes)  # nipype's is unused
 
     @cached_property
     def _scans(self) -> list[tuple[str, ...]]:
