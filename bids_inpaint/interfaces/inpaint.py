@@ -40,6 +40,9 @@ from bids_inpaint.interfaces.base import (
 )
 from bids_inpaint.network.card import Card, models_folder, read_card
 
+# What is zero nearly everywhere takes a hundredth of the bytes so, and no time to speak of.
+_MOSTLY_ZERO = '.nii.gz'
+
 
 class Network(NamedTuple):
     """A network: the folder of its weights, and its card."""
@@ -199,7 +202,7 @@ class Composite(MeasuredInterface):
             'weights': applied.weights,
         }
         for name, data in arrays.items():
-            self._results[name] = save_array(data, affine, folder / f'{name}.nii')
+            self._results[name] = save_array(data, affine, folder / f'{name}{_MOSTLY_ZERO}')
         masks = {'change_mask': applied.weights > 0}
         if isdefined(self.inputs.lesion_threshold):
             masks['lesion_mask'] = applied.lesion_mask
@@ -233,16 +236,19 @@ class AddChange(MeasuredInterface):
         img = read_source(Path(self.inputs.in_file))
         native = ras_grid(img)
         std2anat = read_xfm(Path(self.inputs.anat2std_xfm), back=True)
-        names = ('weights', 'change', 'difference')
-        weights, change, difference = (
-            resample(load(Path(getattr(self.inputs, name))), native, std2anat) for name in names
-        )
-        mask = changed_voxels(weights)
+
+        def bring(name: str) -> NDArray[np.float32]:
+            """Resample an input; one at a time, as fine voxels take much memory."""
+            return resample(load(Path(getattr(self.inputs, name))), native, std2anat)
+
+        mask = changed_voxels(bring('weights'))
         inpainted = folder / 'inpainted_native.nii'
-        add_change(img, change, mask).to_filename(inpainted)
+        add_change(img, bring('change'), mask).to_filename(inpainted)
         self._results['out_file'] = str(inpainted)
-        difference = np.where(mask, difference, np.float32(0))
-        self._results['difference'] = save_native(difference, img, folder / 'difference.nii')
+        difference = bring('difference')
+        difference[~mask] = 0
+        difference_file = folder / f'difference{_MOSTLY_ZERO}'
+        self._results['difference'] = save_native(difference, img, difference_file)
         mask_file = folder / 'change_mask.nii'
         self._results['change_mask'] = save_native(mask.astype(np.uint8), img, mask_file)
         check_unchanged(Path(self.inputs.in_file), self.inputs.source_sha256)
@@ -302,7 +308,7 @@ class AddFill(MeasuredInterface):
             'lesion_mask_native': filled.data.astype(np.uint8),
         }
         for name, data in native.items():
-            self._results[name] = save_native(data, img, folder / f'{name}.nii')
+            self._results[name] = save_native(data, img, folder / f'{name}{_MOSTLY_ZERO}')
         check_unchanged(Path(self.inputs.in_file), self.inputs.source_sha256)
         std = template_grid()
         moved = resample(filled, std, read_xfm(anat2std_file)) > 0.5

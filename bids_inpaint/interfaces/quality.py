@@ -99,13 +99,14 @@ class MeasureQuality(SimpleInterface):
     def _change_numbers(self) -> dict[str, float]:
         """Volumes, and correlations outside the change."""
         source = conform(read_source(Path(self.inputs.source_file)))
-        inpainted = load_ras(self.inputs.inpainted).data
         changed = load_ras(self.inputs.change_mask).data > 0.5
         outside = (load_ras(self.inputs.brain_mask).data > 0.5) & ~changed
         anat2std = read_xfm(Path(self.inputs.anat2std_xfm))
         numbers = {
             'change_volume_mm3': volume_mm3(changed, source.affine),
-            'outside_correlation': correlation_within(source.data, inpainted, outside),
+            'outside_correlation': correlation_within(
+                source.data, load_ras(self.inputs.inpainted).data, outside
+            ),
             'control_correlation': control_correlation(source, anat2std, outside),
         }
         if isdefined(self.inputs.lesion_mask):

@@ -25,7 +25,7 @@ from bids_inpaint.reports.draw import (
 from bids_inpaint.reports.lesions import Lesion, list_lesions
 from bids_inpaint.reports.planes import Box, Cut, box_around, choose_cuts, resample_planes
 from bids_inpaint.reports.render import render
-from bids_inpaint.reports.views import Maps, View, load_maps, load_view
+from bids_inpaint.reports.views import Maps, Placed, View, load_maps, load_view
 
 _COLUMNS = 5
 _LEAST_SHOWN = 0.02  # of the mean of the brain: smaller changes have no colour
@@ -75,15 +75,16 @@ def draw_scan(files: Mapping[str, Path], numbers: Mapping[str, Any]) -> ScanFigu
 
     """
     view = load_view(files, brain_mean=float(numbers.get('brain_mean') or 1))
-    maps = load_maps(files)
     pictures: list[Picture] = []
-    lesions = None
+    lesions, placed, space = None, None, ''
     if view:
         pictures += _changes(view, given=bool(numbers.get('lesion_mask')))
         lesions = None if view.lesions is None else list_lesions(view)
-        pictures += [_template_on_image(view), _image_on_template(view)]
-    pictures += _preprocessing(view, maps)
-    return ScanFigures(pictures, lesions, view.space if view else '')
+        placed, space = view.placed, view.space
+        del view  # half a gigabyte where voxels are fine
+        pictures += [_template_on_image(placed), _image_on_template(placed)]
+    pictures += _preprocessing(placed, load_maps(files), space)
+    return ScanFigures(pictures, lesions, space)
 
 
 def flicker(before: str, after: str) -> str:
@@ -194,25 +195,26 @@ def _lesions(view: View, frame: _Frame, lesions: NDArray[np.bool_], *, given: bo
     )
 
 
-def _template_on_image(view: View) -> Picture:
+def _template_on_image(placed: Placed) -> Picture:
     """Draw outlines of the template on the image."""
     maps = load_template()
-    grid = Grid(view.before.data.shape, view.before.affine)
-    to_native = inverse(view.anat2std_xfm)
+    image, brain, anat2std_xfm = placed
+    grid = Grid(image.data.shape, image.affine)
+    to_native = inverse(anat2std_xfm)
 
     def bring(data: NDArray[Any]) -> NDArray[np.float32]:
         """Resample a map of the template to the grid of the image."""
         volume = Volume(np.asarray(data, np.float32), template.AFFINE)
         return resample_planes(volume, grid, to_native, rows)
 
-    rows = choose_cuts(np.zeros(grid.shape, np.float32), view.brain, count=_COLUMNS)[::-1]
+    rows = choose_cuts(np.zeros(grid.shape, np.float32), brain, count=_COLUMNS)[::-1]
     outlines = [Outline(bring(maps.brain_mask), 'gold'), Outline(bring(maps.white_matter), 'cyan')]
-    box = box_around(view.brain, view.before.affine)
+    box = box_around(brain, image.affine)
     on_image = mosaic(
-        view.before,
+        image,
         rows,
         box,
-        grey_limits(view.before.data, view.brain),
+        grey_limits(image.data, brain),
         title='image, with outlines of the template',
         outlines=outlines,
     )
@@ -227,14 +229,14 @@ def _template_on_image(view: View) -> Picture:
     )
 
 
-def _image_on_template(view: View) -> Picture:
+def _image_on_template(placed: Placed) -> Picture:
     """Draw the outline of the brain on the image as it lies on the template."""
     maps = load_template()
     std_grid = Grid(maps.t1w.shape, template.AFFINE)
     std_rows = choose_cuts(np.zeros(std_grid.shape, np.float32), maps.brain_mask, count=_COLUMNS)
     moved, brain = (
-        resample_planes(volume, std_grid, view.anat2std_xfm, std_rows)
-        for volume in (view.before, Volume(view.brain.astype(np.float32), view.before.affine))
+        resample_planes(volume, std_grid, placed.anat2std_xfm, std_rows)
+        for volume in (placed.image, Volume(placed.brain.astype(np.float32), placed.image.affine))
     )
     std_box = box_around(maps.brain_mask, template.AFFINE)
     pair = (
@@ -263,7 +265,7 @@ def _image_on_template(view: View) -> Picture:
     )
 
 
-def _preprocessing(view: View | None, maps: Maps) -> Iterator[Picture]:
+def _preprocessing(placed: Placed | None, maps: Maps, space: str) -> Iterator[Picture]:
     """Draw the bias field, and the histograms before and after normalisation."""
     if maps.bias_field and maps.brain is not None and maps.brain.any():
         rows = choose_cuts(np.zeros(maps.brain.shape, np.float32), maps.brain, count=_COLUMNS)
@@ -285,10 +287,10 @@ def _preprocessing(view: View | None, maps: Maps) -> Iterator[Picture]:
             'The bias field within the brain, on the template grid; the image was divided by it.',
             'Planes of the bias field, in colour',
         )
-    if view and view.space != TEMPLATE_SPACE and maps.preproc and maps.brain is not None:
+    if placed and space != TEMPLATE_SPACE and maps.preproc and maps.brain is not None:
         yield Picture(
             'histogram',
-            histogram(view.before.data[view.brain], maps.preproc.data[maps.brain]),
+            histogram(placed.image.data[placed.brain], maps.preproc.data[maps.brain]),
             'Intensities of the brain',
             'Before denoising, bias correction and normalisation, and after; the orange line is '
             'the mean.',

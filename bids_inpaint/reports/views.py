@@ -23,6 +23,25 @@ _BEFORE_AFTER = {
 }
 
 
+class Placed(NamedTuple):
+    """An image and its brain, and where they lie on the template.
+
+    Attributes
+    ----------
+    image : Volume
+        RAS+.
+    brain : (X, Y, Z) bool
+        Of the whole grid if there is no brain mask.
+    anat2std_xfm : (4, 4) float64
+        Maps RAS mm of this grid to RAS mm of the template; the identity in template space.
+
+    """
+
+    image: Volume
+    brain: NDArray[np.bool_]
+    anat2std_xfm: NDArray[np.float64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """The images of one scan, all on one RAS+ grid.
@@ -44,7 +63,7 @@ class View:
     rebuilt : bool
         Whether `before` is `after` minus the change, as the source was not found.
     anat2std_xfm : (4, 4) float64
-        Maps RAS mm of this grid to RAS mm of the template; the identity in template space.
+        As of `Placed`.
 
     """
 
@@ -57,6 +76,11 @@ class View:
     space: str
     rebuilt: bool
     anat2std_xfm: NDArray[np.float64]
+
+    @property
+    def placed(self) -> Placed:
+        """The image before, without what was made of it."""
+        return Placed(self.before, self.brain, self.anat2std_xfm)
 
 
 class Maps(NamedTuple):
