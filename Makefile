@@ -49,8 +49,10 @@ test-fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/inputs/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # What a scan costs; nothing else should run. DATA is a folder with ds000011 and ds002748, if there is one.
+# KEEP_PLAIN=1 takes the plain chain from the table.
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/bench.py $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python benchmarks/bench.py $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(KEEP_PLAIN),--keep-plain)
 
 # These three install Chromium, podman or SLURM, as root on Debian 12. Elsewhere, without these, they are
 # skipped with the reason; with REQUIRED=1 that is an error.
