@@ -291,7 +291,7 @@ def main() -> int:
     parser.add_argument(
         '--keep-plain',
         action='store_true',
-        help='take the plain chain from the table, where it is the same; it takes most of the time',
+        help='take the plain chain, which takes most of the time, from the table',
     )
     parser.add_argument('--table', type=Path, default=TABLE)
     parser.add_argument('--page', type=Path, default=PAGE)
