@@ -187,6 +187,13 @@ def test_an_image_that_was_replaced_is_computed_anew(linear, scans, tmp_path):
     assert product.get_data_dtype() == np.float32
 
 
+def test_working_files_take_little_disk(linear, tmp_path):
+    """Of a scan of few voxels: what is on the template grid is as large for all scans."""
+    assert main(linear('--participant-label', '01', '--keep-work-dir')) == 0
+    files = [path for path in (tmp_path / 'work').rglob('*') if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 125e6
+
+
 def test_a_network_that_changes_nothing_gives_back_the_source(
     linear, scans, tmp_path, monkeypatch
 ):
