@@ -10,6 +10,7 @@ NeuroImage 2011, 54(1):313-327.
 
 """
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,11 +36,14 @@ _BRAIN_THRESHOLD = 0
 _AROUND_BRAIN_VOX = 12
 
 
-class Template(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Template:
     """Maps on the template grid, each (182, 218, 182), RAS+, 1 mm.
 
     `t1w` is float32 in arbitrary units and zero outside the brain; `grey_matter` and
     `white_matter` are float32 probabilities in [0, 1]; `brain_mask` is bool.
+
+    Equal only to itself, so that what depends on it alone can be cached.
     """
 
     t1w: NDArray[np.float32]
@@ -94,7 +98,7 @@ def load_template() -> Template:
         white_matter=_load_map('wm') / np.float32(255),
         brain_mask=brain_mask,
     )
-    for array in template:
+    for array in vars(template).values():
         array.flags.writeable = False
     return template
 

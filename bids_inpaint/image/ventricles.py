@@ -4,6 +4,8 @@ CSF is dark on T1w, as lesions are. A network that takes it for a lesion would m
 smaller: so CSF is not changed, and the change that the network asks for there is a QC number.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -89,15 +91,24 @@ def brain_without_ventricles(
     dark = t1w < fluid + _FLUID_ENDS * (white - fluid)
     if probability is not None:
         dark &= probability <= _LESION_PROBABILITY
-    near = _within(~template_ventricles(maps), _REACH_MM)
-    return np.asarray(brain_mask & ~ndimage.binary_propagation(sure, mask=dark & near))
+    fluid_near = dark & _near_ventricles(maps)
+    return np.asarray(brain_mask & ~ndimage.binary_propagation(sure, mask=fluid_near))
 
 
+@lru_cache(maxsize=1)
 def template_ventricles(maps: Template) -> NDArray[np.bool_]:
-    """Voxels of the template's ventricles (X, Y, Z), a voxel away from its tissue."""
+    """Voxels of the template's ventricles (X, Y, Z), a voxel away from its tissue; cached."""
     tissue = maps.grey_matter + maps.white_matter
     fluid = ndimage.binary_erosion(maps.brain_mask & (tissue < _MOST_TISSUE))
-    return np.asarray(fluid & _deep(maps.brain_mask))
+    ventricles = np.asarray(fluid & _deep(maps.brain_mask))
+    ventricles.flags.writeable = False
+    return ventricles
+
+
+@lru_cache(maxsize=1)
+def _near_ventricles(maps: Template) -> NDArray[np.bool_]:
+    """Voxels that wide ventricles may reach; cached."""
+    return _within(~template_ventricles(maps), _REACH_MM)
 
 
 def ventricle_change(

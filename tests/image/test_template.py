@@ -21,8 +21,8 @@ def test_maps_are_those_of_nilearn_at_the_same_places():
 
 def test_maps_have_their_shapes_types_and_ranges():
     maps = load_template()
-    assert {m.shape for m in maps} == {SHAPE}
-    assert [m.dtype for m in maps] == ['float32', 'float32', 'float32', 'bool']
+    assert {m.shape for m in vars(maps).values()} == {SHAPE}
+    assert [m.dtype for m in vars(maps).values()] == ['float32', 'float32', 'float32', 'bool']
     assert 0.99 < maps.white_matter.max() <= 1
     assert 0.99 < maps.grey_matter.max() <= 1
 

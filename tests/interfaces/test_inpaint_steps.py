@@ -1,5 +1,7 @@
 """What is made in template space lands where it should on the grid of the source."""
 
+from copy import deepcopy
+
 import nibabel as nb
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def xfm_file(tmp_path):
 @pytest.fixture
 def coarse(monkeypatch):
     """Put a template of few voxels in the place of the true one, and return it."""
-    maps = tiny_app.coarse_template()
+    maps = deepcopy(tiny_app.coarse_template())  # tests change it
     monkeypatch.setattr(template, 'SHAPE', tiny_app.SHAPE)
     monkeypatch.setattr(template, 'AFFINE', tiny_app.AFFINE)
     monkeypatch.setattr('bids_inpaint.interfaces.inpaint.load_template', lambda: maps)
