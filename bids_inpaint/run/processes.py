@@ -44,12 +44,13 @@ def _scan_of(node: pe.Node) -> tuple[str, ...]:
 
 
 class _Task(NamedTuple):
-    """A node that was submitted to a process, and whether its pool has no other node."""
+    """A node to run, the worker that does, once there is one, and whether one was killed."""
 
     node: pe.Node
     updatehash: bool
-    future: 'Future[dict[str, Any]]'
-    alone: bool
+    worker: int | None = None
+    future: 'Future[dict[str, Any]] | None' = None
+    again: bool = False
 
 
 class ProcessesPlugin(MultiProcPlugin):
@@ -62,8 +63,9 @@ class ProcessesPlugin(MultiProcPlugin):
     Nipype's plugin starts every scan before it finishes the first, so results come at the end,
     and working files of all scans exist until then. Here scans are finished in order.
 
-    Few steps of a scan can run at once, and each process has to load TensorFlow and the template:
-    there is at most one process more than scans.
+    Each process has to load TensorFlow and the template, and few steps of a scan can run at once:
+    there is at most one process more than scans, and the steps of a scan go to the one that ran
+    the first, if it is idle.
 
     Parameters
     ----------
@@ -95,8 +97,17 @@ class ProcessesPlugin(MultiProcPlugin):
         """Choose the number of processes, before they start."""
         super()._prerun_check(graph)
         scans = {_scan_of(node) for node in graph.nodes()}
-        self._processes = min(self.processors, len(scans) + 1)
-        self.pool: ProcessPoolExecutor = self._new_pool(self._processes)  # nipype's is unused
+        number = min(self.processors, len(scans) + 1)
+        self._workers = [self._new_worker() for _ in range(number)]  # nipype's pool is unused
+        self._homes: dict[tuple[str, ...], int] = {}  # worker that ran the first step of a scan
+        for started in [worker.submit(os.getpid) for worker in self._workers]:
+            started.result()  # none is forked later, from a process with threads at work
+
+    def _postrun_check(self) -> None:
+        """End the processes."""
+        super()._postrun_check()
+        for worker in self._workers:
+            worker.shutdown()
 
     @cached_property
     def _scans(self) -> list[tuple[str, ...]]:
@@ -119,48 +130,65 @@ class ProcessesPlugin(MultiProcPlugin):
         super()._task_finished_cb(jobid, cached)
         scan = self._scans[jobid]
         self._left[scan] -= 1
-        if not self._left[scan] and self.plugin_args.get('remove_finished'):
+        if self._left[scan]:
+            return
+        self._homes.pop(scan, None)
+        if self.plugin_args.get('remove_finished'):
             folder = Path(self.procs[jobid].base_dir, *scan)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _new_pool(self, processes: int) -> ProcessPoolExecutor:
-        """Make a pool of processes that end with this process."""
+    def _new_worker(self) -> ProcessPoolExecutor:
+        """Make a process that ends with this process."""
         return ProcessPoolExecutor(
-            max_workers=processes,
+            max_workers=1,
             mp_context=multiprocessing.get_context('fork'),
             initializer=_begin_process,
             initargs=(self._cwd,),
         )
 
     def _submit_job(self, node: pe.Node, updatehash: bool = False) -> int:
-        """Submit a node to the pool; to a new one if a process of the old was killed."""
+        """Submit a node to an idle worker, or later, when there is one."""
         self._taskid += 1
-        try:
-            future = self.pool.submit(_run_node, node, updatehash, self._taskid)
-        except BrokenProcessPool:
-            self.pool = self._new_pool(self._processes)
-            future = self.pool.submit(_run_node, node, updatehash, self._taskid)
-        self._task_obj[self._taskid] = _Task(node, updatehash, future, alone=False)
+        self._start(self._taskid, _Task(node, updatehash))
         return int(self._taskid)
 
-    def _get_result(self, taskid: int) -> dict[str, Any] | None:
-        """Return the result of a node, or None while it runs.
+    def _start(self, taskid: int, task: _Task) -> None:
+        """Start a task if a worker is idle; in a new process if that of the worker was killed."""
+        self._task_obj[taskid] = task
+        busy = {other.worker for other in self._task_obj.values()}
+        idle = [number for number in range(len(self._workers)) if number not in busy]
+        if not idle:
+            return
+        scan = _scan_of(task.node)
+        homes = self._homes.values()
+        nearest = min(idle, key=lambda one: (one != self._homes.get(scan), one in homes, one))
+        try:
+            future = self._workers[nearest].submit(_run_node, task.node, task.updatehash, taskid)
+        except BrokenProcessPool:
+            self._workers[nearest] = self._new_worker()
+            future = self._workers[nearest].submit(_run_node, task.node, task.updatehash, taskid)
+        self._homes.setdefault(scan, nearest)
+        self._task_obj[taskid] = task._replace(worker=nearest, future=future)
 
-        If a process is killed, its pool is lost, with nodes of other scans. Each is tried again
-        in a separate pool, so that the one that is killed again fails alone.
+    def _get_result(self, taskid: int) -> dict[str, Any] | None:
+        """Return the result of a node, or None while it runs or waits for a worker.
+
+        If its process is killed, the node is tried once more: it may have been killed for the
+        memory that others took.
         """
         task: _Task = self._task_obj[taskid]
+        if task.future is None:
+            first = min(number for number, one in self._task_obj.items() if one.future is None)
+            self._start(first, self._task_obj[first])
+            return None
         if not task.future.done():
             return None
         try:
             return task.future.result()
         except BrokenProcessPool:
-            if task.alone:
+            if task.again:
                 return {'result': None, 'traceback': self._killed(task.node)}
-        pool = self._new_pool(1)
-        future = pool.submit(_run_node, task.node, task.updatehash, taskid)
-        pool.shutdown(wait=False)
-        self._task_obj[taskid] = task._replace(future=future, alone=True)
+        self._start(taskid, _Task(task.node, task.updatehash, again=True))
         return None
 
     def _killed(self, node: pe.Node) -> list[str]:

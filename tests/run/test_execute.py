@@ -250,10 +250,43 @@ def test_there_is_at_most_one_process_more_than_scans(
     assert 1 <= len(set(noted.read_text().split())) <= most
 
 
-def note_process(path):
+@pytest.mark.slow
+def test_steps_of_a_scan_stay_in_one_process(make_workflow, settings, scans, tmp_path):
+    paths = [tmp_path / scan.name for scan in scans]
+    steps = [
+        (note_process, {'path': str(path), 'seconds': seconds})
+        for path, seconds in zip(paths, (0, 1), strict=True)
+    ]
+    workflow = make_workflow(*steps, follow=note_process)
+    settings = replace(settings, nprocs=3)
+    assert execute._run(workflow, settings, scans) == ([], None)
+    first, second = ([*map(int, path.read_text().split())] for path in paths)
+    assert first == first[:1] * 2
+    assert second == second[:1] * 2
+    assert first != second
+
+
+@pytest.mark.slow
+def test_steps_that_wait_for_a_process_are_run(settings, tmp_path):
+    execute._configure_nipype(settings)
+    workflow = pe.Workflow(name='app_wf', base_dir=str(settings.run_work_dir))
+    scan_wf = pe.Workflow(name='scan_wf')
+    for number in range(7):
+        interface = Function(['path'], ['out'], function=wait_and_count)
+        node = pe.Node(interface, name=f'step{number}', mem_gb=0.1)
+        node.inputs.path = str(tmp_path / 'count')
+        scan_wf.add_nodes([node])
+    workflow.add_nodes([scan_wf])
+    workflow.run(plugin=ProcessesPlugin({'n_procs': 7, 'memory_gb': 4}))
+    assert (tmp_path / 'count').read_text() == 'x' * 7
+
+
+def note_process(path, seconds=0):
     import os as imported_os
+    import time as imported_time
     from pathlib import Path as ImportedPath
 
+    imported_time.sleep(seconds)
     with ImportedPath(path).open('a') as stream:
         stream.write(f'{imported_os.getpid()}\n')
     return path
@@ -304,7 +337,7 @@ def test_processes_end_with_the_one_that_made_them():
     read, write = os.pipe()
     parent = os.fork()
     if parent == 0:
-        pool = ProcessesPlugin({'n_procs': 1, 'memory_gb': 1})._new_pool(1)
+        pool = ProcessesPlugin({'n_procs': 1, 'memory_gb': 1})._new_worker()
         child = pool.submit(os.getpid).result()
         os.write(write, str(child).encode())
         pool.submit(time.sleep, 60)
