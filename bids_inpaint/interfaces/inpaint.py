@@ -164,6 +164,7 @@ class Composite(MeasuredInterface):
             facts = replace(facts, **places._asdict())
             asked = said.deciding(preproc.data) > thresholds.edge
         in_ventricles = ventricle_change(preproc.data, said.inpainted, asked, maps)
+        del said  # this step takes the most memory of all
         self._save(applied, preproc, folder)
         return replace(facts, ventricle_change=in_ventricles)
 
@@ -191,14 +192,15 @@ class Composite(MeasuredInterface):
     def _save(self, applied: Applied, preproc: Volume, folder: Path) -> None:
         """Save the change, in both units, and the masks."""
         difference, affine = applied.inpainted - preproc.data, preproc.affine
-        field = expand_field(load(self.inputs.bias_field), Grid(difference.shape, affine))
-        scale = field * np.float32(self.inputs.brain_mean)
+        change = expand_field(load(self.inputs.bias_field), Grid(difference.shape, affine))
+        change *= np.float32(self.inputs.brain_mean)
+        change *= difference
         out_file = folder / 'out_file.nii'
         saved = save_array(applied.inpainted, affine, out_file, step=INTENSITY_STEP)
         self._results['out_file'] = saved
         arrays = {
             'difference': difference,
-            'change': difference * scale,
+            'change': change,
             'weights': applied.weights,
         }
         for name, data in arrays.items():
