@@ -14,7 +14,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
@@ -100,8 +100,8 @@ class ProcessesPlugin(MultiProcPlugin):
         number = min(self.processors, len(scans) + 1)
         self._workers = [self._new_worker() for _ in range(number)]  # nipype's pool is unused
         self._homes: dict[tuple[str, ...], int] = {}  # worker that ran the first step of a scan
-        for started in [worker.submit(os.getpid) for worker in self._workers]:
-            started.result()  # none is forked later, from a process with threads at work
+        # None is forked later, from a process with threads at work.
+        wait([worker.submit(os.getpid) for worker in self._workers])
 
     def _postrun_check(self) -> None:
         """End the processes."""
