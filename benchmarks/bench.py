@@ -9,6 +9,7 @@ for the extracted brain and the cohort.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -96,11 +97,10 @@ def tree_memory(process: psutil.Process) -> int:
 def folder_size(folder: Path) -> int:
     """Bytes on disk of all files below a folder."""
     total = 0
-    for path in folder.rglob('*'):
-        try:
-            total += path.lstat().st_blocks * 512
-        except OSError:  # removed meanwhile
-            continue
+    for parent, _, names in os.walk(folder):  # passes over what is removed meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_blocks * 512
     return total
 
 

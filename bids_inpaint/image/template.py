@@ -107,10 +107,10 @@ def load_template() -> Template:
 def brain_distances() -> Distances:
     """Measure the distances to the surface of the template's brain; cached."""
     mask = load_template().brain_mask
-    distances = Distances(
-        ndimage.distance_transform_edt(~mask).astype(np.float32),
-        ndimage.distance_transform_edt(mask).astype(np.float32),
-    )
+    inside = np.zeros(mask.shape, np.float32)
+    box = box_around(mask, margin=1)
+    inside[box] = ndimage.distance_transform_edt(mask[box])
+    distances = Distances(ndimage.distance_transform_edt(~mask).astype(np.float32), inside)
     for array in distances:
         array.flags.writeable = False
     return distances

@@ -88,6 +88,12 @@ class Inpaint(MeasuredInterface):
     output_spec = _InpaintOutputSpec
     step = 'inpaint'
 
+    def load_ahead(self) -> None:
+        """Load TensorFlow and the network, so that this process has them when the step runs."""
+        from bids_inpaint.network.session import load_network
+
+        load_network(Path(self.inputs.model), self.inputs.device, self.inputs.num_threads)
+
     def _run_step(self, folder: Path) -> Facts:
         # Imported here, so that only the process that uses TensorFlow loads it.
         from bids_inpaint.network.session import inpaint_on_device

@@ -81,8 +81,7 @@ def inpaint_on_device(
         Model, hash, device and backend; with a probability the curve that it follows.
 
     """
-    taken = prepare_backend(device, num_threads)
-    network, card = _load(model, (model / WEIGHTS_FILE).stat().st_mtime_ns, taken)
+    network, card, taken = load_network(model, device, num_threads)
     with keras.device(f'{taken}:0'):
         said = _apply(network, card, t1w, brain_mask, fill_mask, flip_averaging=flip_averaging)
     return said, {
@@ -93,6 +92,14 @@ def inpaint_on_device(
         'flip_averaging': flip_averaging,
         **({} if said.probability is None else {'probability_curve': card.probability_curve}),
     }
+
+
+def load_network(
+    model: Path, device: Request, num_threads: int
+) -> tuple[keras.Model, Card, Device]:
+    """Load a network, if it is not loaded yet: see `inpaint_on_device`."""
+    taken = prepare_backend(device, num_threads)
+    return *_load(model, (model / WEIGHTS_FILE).stat().st_mtime_ns, taken), taken
 
 
 @cache

@@ -65,7 +65,8 @@ class ProcessesPlugin(MultiProcPlugin):
 
     Each process has to load TensorFlow and the template, and few steps of a scan can run at once:
     there is at most one process more than scans, and the steps of a scan go to the one that ran
-    the first, if it is idle.
+    the first, if it is idle. If there is one more, it calls the method `load_ahead` of the first
+    interface that has one, and runs the nodes of such interfaces.
 
     Parameters
     ----------
@@ -102,6 +103,12 @@ class ProcessesPlugin(MultiProcPlugin):
         self._homes: dict[tuple[str, ...], int] = {}  # worker that ran the first step of a scan
         # None is forked later, from a process with threads at work.
         wait([worker.submit(os.getpid) for worker in self._workers])
+        loading = [node for node in graph.nodes() if hasattr(node.interface, 'load_ahead')]
+        needed = 2 * max((node.mem_gb for node in graph.nodes()), default=0)
+        self._spare: int | None = None  # worker that has loaded what such nodes need
+        if loading and number > len(scans) and self.memory_gb >= needed:
+            self._spare = number - 1
+            self._workers[self._spare].submit(loading[0].interface.load_ahead)
 
     def _postrun_check(self) -> None:
         """End the processes."""
@@ -160,8 +167,10 @@ class ProcessesPlugin(MultiProcPlugin):
         if not idle:
             return
         scan = _scan_of(task.node)
-        homes = self._homes.values()
-        nearest = min(idle, key=lambda one: (one != self._homes.get(scan), one in homes, one))
+        home, homes = self._homes.get(scan), self._homes.values()
+        if hasattr(task.node.interface, 'load_ahead') and self._spare is not None:
+            home = self._spare
+        nearest = min(idle, key=lambda one: (one != home, one in homes, one))
         try:
             future = self._workers[nearest].submit(_run_node, task.node, task.updatehash, taskid)
         except BrokenProcessPool:

@@ -10,6 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
 from nipype.interfaces.utility import Function
 from nipype.pipeline import engine as pe
 
@@ -264,6 +270,55 @@ def test_steps_of_a_scan_stay_in_one_process(make_workflow, settings, scans, tmp
     assert first == first[:1] * 2
     assert second == second[:1] * 2
     assert first != second
+
+
+class _LoadsInputSpec(BaseInterfaceInputSpec):
+    path = traits.Str(mandatory=True)
+
+
+class _LoadsOutputSpec(TraitedSpec):
+    out = traits.Str()
+
+
+class Loads(SimpleInterface):
+    """Note the process that loads ahead, and the one that runs."""
+
+    input_spec = _LoadsInputSpec
+    output_spec = _LoadsOutputSpec
+
+    def load_ahead(self):
+        note_process(self.inputs.path)
+
+    def _run_interface(self, runtime):
+        self._results['out'] = note_process(self.inputs.path)
+        return runtime
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('nprocs', 'memory_gb', 'ahead'), [(2, 4, True), (1, 4, False), (2, 0.5, False)]
+)
+def test_a_process_with_nothing_to_do_loads_what_a_later_step_needs(
+    settings, tmp_path, nprocs, memory_gb, ahead
+):
+    execute._configure_nipype(settings)
+    workflow = pe.Workflow(name='app_wf', base_dir=str(settings.run_work_dir))
+    scan_wf = pe.Workflow(name='scan_wf')
+    first = pe.Node(Function(['path'], ['out'], function=note_process), 'first', mem_gb=0.3)
+    first.inputs.path = str(tmp_path / 'noted')
+    loads = pe.Node(Loads(), 'loads', mem_gb=0.3)
+    last = pe.Node(Function(['path'], ['out'], function=note_process), 'last', mem_gb=0.3)
+    scan_wf.connect([(first, loads, [('out', 'path')]), (loads, last, [('out', 'path')])])
+    loads.inputs.path = str(tmp_path / 'loaded')
+    workflow.add_nodes([scan_wf])
+    workflow.run(plugin=ProcessesPlugin({'n_procs': nprocs, 'memory_gb': memory_gb}))
+    home, *ran = (tmp_path / 'noted').read_text().split()
+    if ahead:
+        assert (tmp_path / 'loaded').read_text().split() == ran[:1] != [home]
+    else:
+        assert not (tmp_path / 'loaded').exists()
+        assert ran[0] == home
+    assert ran[1] == home
 
 
 @pytest.mark.slow
