@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bids_inpaint.image.template import load_template
+from bids_inpaint.interfaces.inpaint import Inpaint
+from bids_inpaint.network import session
 from bids_inpaint.network.config import WHITE_MATTER, UNetConfig
 from bids_inpaint.network.session import inpaint_on_device
 from bids_inpaint.network.unet import build_unet
@@ -63,3 +65,18 @@ def test_a_mask_is_filled_as_brightly_as_the_white_matter_outside_it(tmp_path, w
     np.testing.assert_array_equal(filled[~lesions], t1w[~lesions])
     # New weights change nothing: what is left is what hidden voxels start from.
     np.testing.assert_allclose(filled[lesions], white, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_network_that_was_loaded_ahead_is_not_loaded_again(tmp_path, monkeypatch):
+    architecture = UNetConfig(filters=1, levels=2, reconstruction_filters=1, window_vox=16)
+    card = {'name': 'blind', 'architecture': architecture}
+    save_weights(build_unet(architecture), tmp_path, card)
+    Inpaint(model=str(tmp_path), sha256='any', device='cpu', num_threads=1).load_ahead()
+    monkeypatch.setattr(session, 'load_weights', None)
+    t1w = np.ones((16, 16, 16), np.float32)
+    said, facts = inpaint_on_device(
+        t1w, t1w > 0, model=tmp_path, device='cpu', num_threads=1, flip_averaging=False
+    )
+    np.testing.assert_array_equal(said.inpainted, t1w)
+    assert facts['model'] == 'blind'
